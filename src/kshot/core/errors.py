@@ -1,0 +1,66 @@
+"""Every error kshot raises on purpose, as one tree.
+
+    KshotError
+    ├── InputError (ValueError)        what was given cannot be used
+    │   ├── TaskError                  a task: its support, its query, their shapes or values
+    │   ├── LossError                  a loss: not scalar, not differentiable, wrong kind for the rule
+    │   ├── ParameterError             parameters: integer leaves, none to adapt, not finite
+    │   └── OptionError                an option of an algorithm, rule or loop
+    ├── UnknownNameError (KeyError)    a name no registry knows
+    ├── MissingExtraError (ImportError) an optional dependency is not installed
+    ├── CheckpointError                a checkpoint cannot be read or belongs to another run
+    └── DivergedError                  every task of a whole stretch of training was non-finite
+
+Each message says what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class KshotError(Exception):
+    """Base of all errors raised on purpose by kshot."""
+
+
+class InputError(KshotError, ValueError):
+    """Something given by the caller cannot be used."""
+
+    def __init__(self, expected: str, got: str, todo: str) -> None:
+        """Compose the message from what was expected, what came, and what to do about it."""
+        super().__init__(f"expected {expected}; got {got}. {todo}")
+        self.expected, self.got, self.todo = expected, got, todo
+
+
+class TaskError(InputError):
+    """A task cannot be used: empty, mismatched or non-finite support or query."""
+
+
+class LossError(InputError):
+    """A loss cannot be used: not scalar, not differentiable, or of the wrong kind for a rule."""
+
+
+class ParameterError(InputError):
+    """Parameters cannot be used: integer leaves, nothing to adapt, or non-finite values."""
+
+
+class OptionError(InputError):
+    """An option of an algorithm, rule, meta-gradient or loop is out of range."""
+
+
+class UnknownNameError(KshotError, KeyError):
+    """A name that the registry asked does not know."""
+
+    def __str__(self) -> str:
+        """Return the plain message (``KeyError`` would print its repr)."""
+        return str(self.args[0])
+
+
+class MissingExtraError(KshotError, ImportError):
+    """An optional dependency is missing; the message carries the pip command that adds it."""
+
+
+class CheckpointError(KshotError):
+    """A checkpoint cannot be read, or belongs to a different run."""
+
+
+class DivergedError(KshotError):
+    """Training cannot go on: no task gave a finite gradient for a whole stretch of steps."""

@@ -1,0 +1,102 @@
+"""The contract of a meta-gradient: how the outer gradient is taken through the inner loop."""
+
+from __future__ import annotations
+
+import abc
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+
+from kshot.core.errors import OptionError
+from kshot.meta.learner import Learner
+from kshot.meta.loss import Objective
+from kshot.meta.metagrads.inner_loop import Each, Path, Segment, run_inner_loop, stats_at
+from kshot.meta.metagrads.routes import REVERSE
+from kshot.meta.task import Task
+
+
+class When(NamedTuple):
+    """Where in the outer loop a meta-gradient is taken: schedules and random draws depend on it."""
+
+    step: Int[Array, ""]
+    key: PRNGKeyArray
+
+
+class Outcome(NamedTuple):
+    """What one task's meta-step tells.
+
+    Args:
+        loss: the objective of the outer loop on this task.
+        support_losses: the support loss before each inner step.
+        aux: auxiliary values of the query loss.
+        stats: updated model statistics, one row per inner step and one for the query set.
+    """
+
+    loss: Scalar
+    support_losses: Float[Array, " steps"]
+    aux: PyTree = None
+    stats: PyTree = None
+
+
+class MetaGrad(eqx.Module):
+    """Turns a task into a gradient on every leaf of the learner.
+
+    ``steps`` is the number of inner steps k it was made for.
+    """
+
+    steps: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        learner: Learner,
+        loss: Objective,
+        task: Task,
+        when: When | None = None,
+        stats: PyTree = None,
+    ) -> tuple[Outcome, Learner]:
+        """Return the outcome and the gradient, shaped like the learner."""
+
+    def needs_query(self) -> bool:
+        """Whether tasks must have a query set."""
+        return True
+
+    def adapt(
+        self,
+        learner: Learner,
+        loss: Objective,
+        data: PyTree,
+        steps: int | None = None,
+        stats: PyTree = None,
+        each: Each | None = None,
+    ) -> Path:
+        """Return the inner loop's path on ``data``: adapted parameters, losses, statistics."""
+        steps = self.steps if steps is None else check_steps(steps)
+        return run_inner_loop(learner, loss, data, [Segment(steps, REVERSE)], stats, each)
+
+
+def check_steps(steps: int, least: int = 0) -> int:
+    """Return the step count, or raise OptionError if it is below ``least``."""
+    if not isinstance(steps, int) or steps < least:
+        todo = "The usual number of inner steps is 1 to 20."
+        raise OptionError(f"a whole number of inner steps ≥ {least}", f"{steps!r}", todo)
+    return steps
+
+
+def start_of_training() -> When:
+    """Return the beginning of the outer loop, for a meta-gradient taken outside one."""
+    return When(jnp.zeros((), jnp.int32), jax.random.key(0))
+
+
+def judge(loss: Objective, path: Path, query: PyTree, stats: PyTree) -> Outcome:
+    """Judge the adapted parameters of a path on the query set."""
+    value, extra = loss.evaluate(path.params, stats_at(stats, path.steps), query)
+    return Outcome(value, path.losses, extra.aux, append_row(path.stats, extra.stats))
+
+
+def append_row(rows: PyTree, row: PyTree) -> PyTree:
+    """Return stacked statistics with one more row."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), rows, row)

@@ -1,0 +1,50 @@
+"""What the backward pass keeps of the inner loop.
+
+* ``none``: every activation of every step; fastest, memory grows with k.
+* ``per_step``: only φ before each step; a step's activations are made again, one step at a time.
+* ``nested``: φ at every √k-th step; blocks, then steps, are made again. A scan of scans: a Python
+  loop of checkpointed scans saves nothing on XLA CPU.
+* ``auto``: chosen from predicted sizes when the step is traced (:mod:`kshot.meta.memory`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree
+
+from kshot.meta.memory import Memory
+
+
+def checkpointed_scan(
+    body: Callable, carry: PyTree, rows: Int[Array, " k"], memory: Memory, unroll: int
+) -> tuple[PyTree, PyTree]:
+    """Run ``jax.lax.scan`` over ``rows``, keeping for the backward pass what ``memory`` says."""
+    length = len(rows)
+    if memory == "none":
+        # unrolled, the first step keeps its parameters unbatched under vmap: one large product
+        # instead of one small product per task.
+        return jax.lax.scan(body, carry, rows, unroll=max(1, min(unroll, length)))
+    saved = jax.checkpoint(body, prevent_cse=False)
+    if memory == "per_step" or length < 4:
+        return jax.lax.scan(saved, carry, rows)
+    return _scan_of_scans(saved, carry, rows)
+
+
+def _scan_of_scans(body: Callable, carry: PyTree, rows: Int[Array, " k"]) -> tuple[PyTree, PyTree]:
+    length = len(rows)
+    block = math.isqrt(length)
+    whole = length // block * block
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def run_block(carry: PyTree, rows: PyTree) -> tuple[PyTree, PyTree]:
+        return jax.lax.scan(body, carry, rows)
+
+    carry, blocks = jax.lax.scan(run_block, carry, rows[:whole].reshape(-1, block))
+    blocks = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), blocks)
+    carry, rest = jax.lax.scan(body, carry, rows[whole:])
+    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), blocks, rest)
