@@ -1,4 +1,4 @@
-"""Pages of the manual that are written elsewhere: README, CONTRIBUTING, CHANGELOG, and the reference from docstrings."""
+"""Pages of the manual written elsewhere: README, CONTRIBUTING, CHANGELOG, and the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parent.parent
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -37,7 +41,7 @@ def relink(text: str) -> str:
 
 
 def public_modules(src: Path) -> Iterator[str]:
-    """kshot's packages and modules two levels deep: `kshot.meta` and `kshot.meta.rules`, not every file."""
+    """kshot's packages two levels deep: `kshot.meta` and `kshot.meta.rules`, not every file."""
     for path in sorted((src / "kshot").rglob("*.py")):
         parts = path.relative_to(src).with_suffix("").parts
         is_package = parts[-1] == "__init__"

@@ -1,7 +1,7 @@
 """Fixtures and JAX settings for every test.
 
-Dtype promotion is strict here, so that a float32 value which meets a float64 one is an error instead of a silent cast.
-Printed examples run as a user would run them, with JAX's defaults (see test_printed_blocks).
+Dtype promotion is strict here: a float32 value that meets a float64 one is an error instead of a
+silent cast. Printed examples run as a user would run them, with JAX's defaults.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Who may import whom: the table of levels, and the checker that reads imports from source without running it."""
+"""Who may import whom: the table of levels, and the checker, which reads source and runs none."""
 
 import ast
 import re
@@ -8,12 +8,13 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGE = "kshot"
-LAZY = re.compile(rf"{PACKAGE}(\.\w+)+:\w+")  # a registry's lazy entry, "kshot.meta.rules.sgd:sgd", is an import too
+# A registry's lazy entry, "kshot.meta.rules.sgd:sgd", is an import too.
+LAZY = re.compile(rf"{PACKAGE}(\.\w+)+:\w+")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One part of kshot: it imports from lower levels only, and from none of `never` (kshot parts or libraries)."""
+    """A part of kshot imports from lower levels only, and never those named, libraries included."""
 
     level: int
     never: frozenset[str] = frozenset()
@@ -35,7 +36,10 @@ LEVELS = {
     "fewshot": row(3),  # the bridge: the only part that sees both meta and atoms
     "active": row(4, never="meta"),
     "pipeline": row(5, never="meta"),
-    "report": row(6, never="meta atoms potentials labelers families md fewshot active pipeline jax"),
+    "report": row(
+        6,  # it reads artifacts only
+        never="meta atoms potentials labelers families md fewshot active pipeline jax",
+    ),
     "config": row(6),
     "cli": row(7),
     "demo": row(7),
@@ -45,7 +49,7 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Import:
-    """`importer` (a kshot module) names `target` (a kshot module, or a foreign top-level package) on `line`."""
+    """One import: `target` is a kshot module, or the top-level name of a foreign package."""
 
     importer: str
     target: str
@@ -62,7 +66,7 @@ def modules(src: Path) -> dict[str, Path]:
 
 
 def imports(src: Path) -> list[Import]:
-    """Every import statement of the package: top-level, inside functions, and under TYPE_CHECKING alike."""
+    """Every import of the package: top-level, inside functions, and under TYPE_CHECKING alike."""
     known = modules(src)
     return [
         Import(name, resolve(target, known), line)
@@ -88,41 +92,43 @@ def targets(path: Path, module: str) -> Iterator[tuple[str, int]]:
 
 def resolve(name: str, known: dict[str, Path]) -> str:
     """`kshot.meta.task.Task` → `kshot.meta.task`; a foreign name → its top-level package."""
-    if name.split(".")[0] != PACKAGE:
-        return name.split(".")[0]
+    if name.partition(".")[0] != PACKAGE:
+        return name.partition(".")[0]
     while name not in known and "." in name:
         name = name.rpartition(".")[0]
     return name
 
 
 def part(module: str) -> str:
-    """`kshot.meta.rules.sgd` → `meta`; the root package and foreign packages are their own names."""
+    """`kshot.meta.rules.sgd` → `meta`; the root and foreign packages are their own names."""
     head, _, rest = module.partition(".")
     return rest.partition(".")[0] if head == PACKAGE and rest else head
 
 
 def level_violations(src: Path, levels: dict[str, Row] = LEVELS) -> list[str]:
-    """Imports that go up, sideways, or to something the importer must not know; one sentence each."""
-    found = []
-    for edge in imports(src):
-        here, there = part(edge.importer), part(edge.target)
-        where = f"{edge.importer}:{edge.line} imports {edge.target}"
-        inside = edge.target.split(".")[0] == PACKAGE
-        if here == PACKAGE:
-            if inside:
-                found.append(f"{where}: the root package imports no part of itself")
-        elif here not in levels:
-            found.append(f"{where}: `{here}` has no level; give it a row in tests/levels.py")
-        elif there in levels[here].never:
-            found.append(f"{where}: `{here}` must not know `{there}`")
-        elif inside and there not in {here, PACKAGE}:
-            if there not in levels or levels[there].level >= levels[here].level:
-                found.append(f"{where}: imports go down, and `{there}` is not below `{here}`")
-    return found
+    """Imports that go up, sideways, or to what the importer must not know; one sentence each."""
+    found = [(edge, violation(edge, levels)) for edge in imports(src)]
+    return [f"{e.importer}:{e.line} imports {e.target}: {why}" for e, why in found if why]
+
+
+def violation(edge: Import, levels: dict[str, Row]) -> str | None:
+    """What is wrong with one import, if anything."""
+    here, there = part(edge.importer), part(edge.target)
+    inside = edge.target.partition(".")[0] == PACKAGE
+    if here == PACKAGE:
+        return "the root package imports no part of itself" if inside else None
+    if here not in levels:
+        return f"`{here}` has no level; give it a row in tests/levels.py"
+    if there in levels[here].never:
+        return f"`{here}` must not know `{there}`"
+    if not inside or there in {here, PACKAGE}:
+        return None
+    down = there in levels and levels[there].level < levels[here].level
+    return None if down else f"imports go down, and `{there}` is not below `{here}`"
 
 
 def cycle(src: Path) -> list[str]:
-    """Some import cycle between modules, lazy and typing-only imports included; empty when there is none."""
+    """Some import cycle between modules, lazy and typing-only imports included; else empty."""
     graph: dict[str, set[str]] = {name: set() for name in modules(src)}
     for edge in imports(src):
         if edge.target in graph and edge.target != edge.importer:

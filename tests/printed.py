@@ -1,8 +1,8 @@
 """Run what a Markdown page prints.
 
 - Python blocks of one page run in order, in one namespace, as a reader would paste them.
-- `# → value` after an expression or a `print(...)` (on its last line, or on the lines below it) is compared with what
-  Python gives; `...` matches anything, as in doctest.
+- `# → value` after an expression or a `print(...)` (on its last line, or on the lines below it) is
+  compared with what Python gives; `...` matches anything, as in doctest.
 - `make` commands in console blocks name real targets.
 - `<!-- not executed: reason -->` right above a block is the one way out.
 """
@@ -16,7 +16,11 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*)[^`\n]*\n(?P<body>.*?)^(?P=indent)(?P=ticks) *$", re.M | re.S)
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*)[^`\n]*\n"
+    r"(?P<body>.*?)^(?P=indent)(?P=ticks) *$",
+    re.M | re.S,
+)
 OPT_OUT = re.compile(r"<!-- not executed: \S[^>]*-->\s*\Z")
 MAKE = re.compile(r"^\s*(?:\$ )?(?:\w+=\S+ )*make (?!-)(?P<target>[\w-]+)", re.M)
 ARROW = re.compile(r"# ?→ ?(.*)")
@@ -69,7 +73,7 @@ def run(block: Block, namespace: dict[str, object]) -> None:
 
 
 def promised(block: Block) -> dict[int, str]:
-    """The text after `# →`, by the line of code it belongs to: its own, or the last one above it."""
+    """The text after `# →`, by the line of code it belongs to: its own, or the last one above."""
     found: dict[int, str] = {}
     code = 0
     for token in tokenize.generate_tokens(io.StringIO(block.source).readline):
@@ -88,7 +92,9 @@ def execute(statement: ast.stmt, namespace: dict[str, object], block: Block) -> 
     value = None
     with contextlib.redirect_stdout(printed):
         if isinstance(statement, ast.Expr):
-            value = eval(compile(ast.Expression(statement.value), str(block.page), "eval"), namespace)
+            value = eval(
+                compile(ast.Expression(statement.value), str(block.page), "eval"), namespace
+            )
         else:
             exec(compile(ast.Module([statement], []), str(block.page), "exec"), namespace)
     if printed.getvalue():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from levels import cycle, level_violations
 
 SRC = Path(__file__).parent.parent / "src"
@@ -37,7 +38,7 @@ BAD = {
     "relative from a package": {"core/__init__.py": "from .. import meta", "meta/__init__.py": ""},
     "lazy": {"core/rng.py": "def f():\n    from kshot.meta import task", "meta/task.py": ""},
     "typing only": {
-        "meta/task.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kshot.atoms import graph",
+        "meta/task.py": "if TYPE_CHECKING:\n    from kshot.atoms import graph",
         "atoms/graph.py": "",
     },
     "registry entry": {"core/registry.py": "T = {'sgd': 'kshot.meta.sgd:sgd'}", "meta/sgd.py": ""},
@@ -69,7 +70,10 @@ def test_checker_lets_down_inside_and_foreign_pass(tree):
     assert cycle(src) == []
 
 
-@pytest.mark.parametrize("back", ["from kshot.meta import Task", "def f():\n    from . import train", "from .train import x"])
+@pytest.mark.parametrize(
+    "back",
+    ["from kshot.meta import Task", "def f():\n    from . import train", "from .train import x"],
+)
 def test_checker_sees_cycles(tree, back):
     src = tree(
         {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import pytest
+
 from levels import modules
 from printed import SHELLS, WrongOutputError, blocks, run, unknown_targets
 
@@ -47,7 +48,7 @@ def test_docstrings(name):
     assert doctest.testmod(importlib.import_module(name), optionflags=flags).failed == 0
 
 
-# --- the harness itself ----------------------------------------------------------------------------------------------
+# --- the harness itself --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_blocks_share_a_namespace_and_promises_are_kept(page):
     for block in found:
         run(block, namespace)
     assert namespace["x"] == 2
-    assert [block.line for block in found] == [3, 13]
+    assert [block.line for block in found] == [3, 14]
 
 
 @pytest.mark.parametrize(
@@ -120,12 +121,13 @@ def test_a_traceback_points_into_the_page(page):
 
 def test_only_a_reasoned_comment_opts_out(page):
     code = "```python\nlaunch()\n```"
-    found = page(f"<!-- not executed: needs a cluster -->\n{code}\n\n<!-- not executed: -->\n{code}\n\n{code}\n")
+    reasoned, bare = "<!-- not executed: needs a cluster -->", "<!-- not executed: -->"
+    found = page(f"{reasoned}\n{code}\n\n{bare}\n{code}\n\n{code}\n")
     assert [block.executed for block in found] == [False, True, True]
 
 
 def test_make_targets(page, tmp_path):
     makefile = tmp_path / "Makefile"
     makefile.write_text("demo: env\n\techo\nX := 1\n")
-    (block,) = page("```console\n$ git clone x\n$ make demo\n$ JOBS=4 make -j dmeo\n```\n")
+    (block,) = page("```console\n$ git clone x\n$ make demo\n$ JOBS=4 make dmeo\n```\n")
     assert unknown_targets(block, makefile) == {"dmeo"}

@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+
 from levels import modules
 
 SRC = Path(__file__).parent.parent / "src"
@@ -42,7 +43,8 @@ def unannotated(name, function) -> list[str]:
     found = [
         f"{name}: parameter `{parameter.name}` has no annotation"
         for i, parameter in enumerate(parameters)
-        if parameter.annotation is inspect.Parameter.empty and not (i == 0 and parameter.name in {"self", "cls"})
+        if parameter.annotation is inspect.Parameter.empty
+        and not (i == 0 and parameter.name in {"self", "cls"})
     ]
     if signature.return_annotation is inspect.Signature.empty:
         found.append(f"{name}: no return annotation")
@@ -58,7 +60,7 @@ def test_public_names(name):
 
 def test_checker_sees(tmp_path, monkeypatch):
     (tmp_path / "flawed.py").write_text(
-        '''
+        """
 __all__ = ["C", "f", "gone", "ok"]
 def f(x, y: int): "Doc."
 def ok(x: int) -> int: "Doc."
@@ -67,7 +69,7 @@ class C:
     def run(self, x: int) -> int: return x
     @classmethod
     def make(cls, x) -> "C": "Doc."
-'''
+"""
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert flaws(importlib.import_module("flawed")) == [
