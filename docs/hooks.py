@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in PAGES.items():
         text = relink((ROOT / source).read_text())
         files.append(File.generated(config, page, content=text))
-    for module in public_modules(ROOT / "src"):
+    for path, module in public_modules(ROOT / "src"):
         page = f"reference/{module.removeprefix('kshot.')}.md"
-        files.append(File.generated(config, page, content=f"# {module}\n\n::: {module}\n"))
+        files.append(File.generated(config, page, content=reference(path, module)))
     return files
 
 
@@ -40,12 +41,31 @@ def relink(text: str) -> str:
     return re.sub(r"""(\]\(|src=["'])docs/""", r"\1", text)
 
 
-def public_modules(src: Path) -> Iterator[str]:
-    """kshot's packages two levels deep: `kshot.meta` and `kshot.meta.rules`, not every file."""
+def reference(path: Path, module: str) -> str:
+    """One page: what the module exports, from its docstrings."""
+    names = [module]
+    if path.name == "__init__.py":
+        # `rules/sgd.py` hides the function `sgd` that `rules` re-exports from it: name it in full
+        hidden = [name for name in exported(path) if (path.parent / f"{name}.py").exists()]
+        names += [f"{module}.{name}.{name}" for name in hidden]
+    return f"# {module}\n\n" + "\n".join(f"::: {name}\n" for name in names)
+
+
+def public_modules(src: Path) -> Iterator[tuple[Path, str]]:
+    """Every public package, and the modules of those that re-export nothing (have no `__all__`)."""
     for path in sorted((src / "kshot").rglob("*.py")):
         parts = path.relative_to(src).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         parts = parts[:-1] if is_package else parts
-        public = not any(part.startswith("_") for part in parts)
-        if public and (len(parts) == 2 or (len(parts) == 3 and is_package)):
-            yield ".".join(parts)
+        shown = is_package or not exported(path.parent / "__init__.py")
+        if shown and len(parts) > 1 and not any(part.startswith("_") for part in parts):
+            yield path, ".".join(parts)
+
+
+def exported(path: Path) -> list[str]:
+    """The names in a file's `__all__`."""
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=names):
+                return ast.literal_eval(names)
+    return []
