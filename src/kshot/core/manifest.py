@@ -40,7 +40,9 @@ class Manifest:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def code_versions(packages: tuple[str, ...] = ("kshot", "jax", "jaxlib", "optax")) -> dict[str, str]:
+def code_versions(
+    packages: tuple[str, ...] = ("kshot", "jax", "jaxlib", "optax"),
+) -> dict[str, str]:
     """Return the versions of Python and of the packages that decide numbers."""
     found = {"python": platform.python_version()}
     for name in packages:

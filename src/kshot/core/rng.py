@@ -13,11 +13,15 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 
+def as_key(seed: int | PRNGKeyArray) -> PRNGKeyArray:
+    """Return the JAX key of a seed; a key passes through."""
+    return jax.random.key(seed) if isinstance(seed, int) else seed
+
+
 def named_key(seed: int | PRNGKeyArray, name: str, step: int | Array = 0) -> PRNGKeyArray:
     """Return the JAX key of stream ``name`` at ``step``."""
-    key = jax.random.key(seed) if isinstance(seed, int) else seed
     # crc32, not hash(): the same in every process and every version of Python.
-    return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)
+    return jax.random.fold_in(jax.random.fold_in(as_key(seed), zlib.crc32(name.encode())), step)
 
 
 def named_generator(seed: int, name: str, step: int = 0) -> np.random.Generator:

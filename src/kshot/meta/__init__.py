@@ -1,23 +1,59 @@
-"""The engine: model-agnostic meta-learning for parameters that are a pytree and a loss that is
-differentiable. It knows nothing of atoms.
+"""The engine: model-agnostic meta-learning for any pytree of parameters and differentiable loss.
+
+It knows nothing of atoms.
 """
 
-from kshot.meta import metagrads, rules
+from kshot.meta import algorithms, metagrads, problems, rules
 from kshot.meta.algorithms.base import Info, MetaAlgorithm, State
+from kshot.meta.algorithms.baselines import finetune, joint, scratch
 from kshot.meta.algorithms.bilevel import Bilevel
-from kshot.meta.algorithms.recipes import (
-    anil,
-    bilevel,
-    boil,
-    fomaml,
-    gauss_newton,
-    imaml,
-    maml,
-    mamlpp,
-    meta_sgd,
-    reptile,
-    ridge,
-)
+from kshot.meta.algorithms.closed_form import bayes_head, gauss_newton, ridge
+from kshot.meta.algorithms.common import bilevel
+from kshot.meta.algorithms.ensemble import Ensemble, ensemble
+from kshot.meta.algorithms.gaussian_process import GaussianProcess, gaussian_process
+from kshot.meta.algorithms.imaml import imaml
+from kshot.meta.algorithms.maml import anil, boil, fomaml, maml, meta_sgd, reptile
+from kshot.meta.algorithms.mamlpp import mamlpp
+from kshot.meta.algorithms.probabilistic import probabilistic
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Stateful, SumOfSquares
 from kshot.meta.task import Task, first_shots, shots, stack_tasks, take
+
+__all__ = [
+    "Bilevel",
+    "Ensemble",
+    "GaussianProcess",
+    "Info",
+    "Learner",
+    "MetaAlgorithm",
+    "State",
+    "Stateful",
+    "SumOfSquares",
+    "Task",
+    "algorithms",
+    "anil",
+    "bayes_head",
+    "bilevel",
+    "boil",
+    "ensemble",
+    "finetune",
+    "first_shots",
+    "fomaml",
+    "gauss_newton",
+    "gaussian_process",
+    "imaml",
+    "joint",
+    "maml",
+    "mamlpp",
+    "meta_sgd",
+    "metagrads",
+    "probabilistic",
+    "problems",
+    "reptile",
+    "ridge",
+    "rules",
+    "scratch",
+    "shots",
+    "stack_tasks",
+    "take",
+]

@@ -108,7 +108,9 @@ def _axes(data: PyTree, which: str, leading: int) -> None:
         first = shape[:leading] if first is None else first
         if shape[:leading] != first:
             todo = "Every leaf of a set has the same tasks and shots."
-            raise TaskError(f"{which} leaves that start {list(first)}", f"{name}: {list(shape)}", todo)
+            raise TaskError(
+                f"{which} leaves that start {list(first)}", f"{name}: {list(shape)}", todo
+            )
         if 0 in shape[:leading]:
             todo = "A set needs at least one shot."
             raise TaskError(f"a non-empty {which} set", f"{name} of shape {list(shape)}", todo)
@@ -139,4 +141,6 @@ def _values(task: Task, axes: tuple[str, ...]) -> None:
             if len(bad):
                 at = ", ".join(f"{axis} {i}" for axis, i in zip(axes, bad[0], strict=False))
                 todo = "Remove or repair it: one such number makes the whole task worthless."
-                raise TaskError("finite data", f"{len(bad)} non-finite in {which} {name}, {at}", todo)
+                raise TaskError(
+                    "finite data", f"{len(bad)} non-finite in {which} {name}, {at}", todo
+                )

@@ -34,7 +34,9 @@ class Learner(eqx.Module):
         return eqx.partition(self.params, mask)
 
 
-def make_learner(params: PyTree, rule: InnerRule, steps: int, adapts: Where | None = None) -> Learner:
+def make_learner(
+    params: PyTree, rule: InnerRule, steps: int, adapts: Where | None = None
+) -> Learner:
     """Make a learner around parameters.
 
     Args:
@@ -77,7 +79,9 @@ def _check(params: PyTree) -> None:
     for name, leaf in leaves:
         if not eqx.is_array(leaf):
             todo = "Split the model first: params, static = eqx.partition(model, eqx.is_inexact_array)."
-            raise ParameterError("arrays as parameter leaves", f"{name}: {type(leaf).__name__}", todo)
+            raise ParameterError(
+                "arrays as parameter leaves", f"{name}: {type(leaf).__name__}", todo
+            )
         if not eqx.is_inexact_array(leaf):
             todo = "Cast it to a floating dtype, or keep it out of the parameters (close over it)."
             raise ParameterError("floating parameter leaves", f"{name}: {leaf.dtype}", todo)

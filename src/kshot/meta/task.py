@@ -69,7 +69,9 @@ def first_shots(task: Task, k: int, task_axis: int = 0) -> Task:
     have = min(leaf.shape[task_axis] for leaf in jax.tree.leaves(task.support))
     if not 1 <= k <= have:
         raise TaskError(
-            f"K between 1 and the {have} support shots there are", f"K = {k}", "Ask for fewer shots."
+            f"K between 1 and the {have} support shots there are",
+            f"K = {k}",
+            "Ask for fewer shots.",
         )
     cut = (slice(None),) * task_axis + (slice(k),)
     return Task(take(task.support, cut), task.query)

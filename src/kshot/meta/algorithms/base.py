@@ -78,7 +78,9 @@ class MetaAlgorithm(eqx.Module):
         """Return what adapting to a support set gives: adapted parameters, for most algorithms."""
 
     @abc.abstractmethod
-    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " steps+1"]:
+    def losses(
+        self, state: State, task: Task, steps: int | None = None
+    ) -> Float[Array, " steps+1"]:
         """Return the query error before adaptation and after each step, up to ``steps``.
 
         Every algorithm reports the error of its plain loss here (mean squared error, say), whatever

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from kshot.core import trees
 from kshot.core.errors import OptionError
+from kshot.core.rng import as_key
 from kshot.meta import checks
 from kshot.meta.algorithms.base import Info, MetaAlgorithm, State
-from kshot.meta.algorithms.reduce import Reduce, Reduced, reduce_tasks
+from kshot.meta.algorithms.outer import Outer, outer_step, start
+from kshot.meta.algorithms.reduce import Reduce
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner, Where, make_learner, selection
 from kshot.meta.loss import Objective
@@ -56,13 +57,11 @@ class Bilevel(MetaAlgorithm):
     def init(self, params: PyTree, key: int | PRNGKeyArray = 0) -> State:
         """Return the state before the first outer step."""
         learner = make_learner(params, self.rule, self.metagrad.steps, self.adapts)
-        learned, _ = self.split(learner)
-        start = self.objective.initial_stats()
         rows = self.metagrad.steps + 1
-        stats = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *x.shape)), start)
-        key = jax.random.key(key) if isinstance(key, int) else key
-        opt_state = trees.strong(self.outer.init(learned))
-        return State(learner, opt_state, jnp.zeros((), jnp.int32), key, stats)
+        stats = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (rows, *x.shape)), self.objective.initial_stats()
+        )
+        return start(learner, self.as_outer(), as_key(key), stats)
 
     def step(self, state: State, tasks: Task) -> tuple[State, Info]:
         """Take one outer step on a stack of tasks."""
@@ -74,7 +73,9 @@ class Bilevel(MetaAlgorithm):
         checks.support(support)
         return _adapt(self, state, support, self.steps_to_adapt(steps))
 
-    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " steps+1"]:
+    def losses(
+        self, state: State, task: Task, steps: int | None = None
+    ) -> Float[Array, " steps+1"]:
         """Return the query loss before adaptation and after each step."""
         return _losses(self, state, task, self.steps_to_adapt(steps))
 
@@ -97,6 +98,10 @@ class Bilevel(MetaAlgorithm):
             return steps
         return self.metagrad.steps if self.adapt_steps is None else self.adapt_steps
 
+    def as_outer(self) -> Outer:
+        """Return how the outer loop moves."""
+        return Outer(self.outer, self.split, self.reduce, self.tasks_in_parallel)
+
     def split(self, learner: Learner) -> tuple[Learner, Learner]:
         """Return ``(learned, fixed)``: the leaves the outer loop trains, and the others."""
         params = jax.tree.map(lambda _: True, learner.params)
@@ -108,62 +113,13 @@ class Bilevel(MetaAlgorithm):
 
 @eqx.filter_jit
 def _step(algorithm: Bilevel, state: State, tasks: Task) -> tuple[State, Info]:
-    checks.loss(
-        algorithm.objective, state.learner.params, state.stats, take(tasks.support, 0)
-    )
-    reduced = _meta_gradient(algorithm, state, tasks)
-    learned, fixed = algorithm.split(state.learner)
-    updates, opt_state = algorithm.outer.update(reduced.grad, state.opt_state, learned)
-    moved = optax.apply_updates(learned, updates)
-    # a batch in which no task counted must not move anything, momentum included.
-    any_kept = reduced.kept.any()
-    learned, opt_state = trees.where(any_kept, (moved, opt_state), (learned, state.opt_state))
-    stats = _mean_stats(reduced, state.stats)
-    following = State(eqx.combine(learned, fixed), opt_state, state.step + 1, state.key, stats)
-    return following, _info(algorithm, reduced)
+    objective, learner, stats = algorithm.objective, state.learner, state.stats
+    checks.loss(objective, learner.params, stats, take(tasks.support, 0))
 
+    def gradient(task: Task, when: When) -> tuple[Outcome, Learner]:
+        return algorithm.metagrad(learner, objective, task, when, stats)
 
-def _meta_gradient(algorithm: Bilevel, state: State, tasks: Task) -> Reduced:
-    step_key = jax.random.fold_in(state.key, state.step)
-
-    def per_task(task: Task, index: Array) -> tuple[Outcome, Learner]:
-        when = When(state.step, jax.random.fold_in(step_key, index))
-        outcome, grad = algorithm.metagrad(
-            state.learner, algorithm.objective, task, when, state.stats
-        )
-        return outcome, algorithm.split(grad)[0]
-
-    return reduce_tasks(per_task, tasks, algorithm.reduce, algorithm.tasks_in_parallel)
-
-
-def _mean_stats(reduced: Reduced, old: PyTree) -> PyTree:
-    if old is None:
-        return None
-    weights = reduced.kept / jnp.maximum(reduced.kept.sum(), 1)
-
-    def mean(rows: Array, before: Array) -> Array:
-        shape = (-1,) + (1,) * (rows.ndim - 1)
-        kept = jnp.where(reduced.kept.reshape(shape), rows, 0)
-        average = jnp.sum(kept * weights.reshape(shape), 0).astype(before.dtype)
-        return jnp.where(reduced.kept.any(), average, before)
-
-    return jax.tree.map(mean, reduced.outcomes.stats, old)
-
-
-def _info(algorithm: Bilevel, reduced: Reduced) -> Info:
-    kept, outcomes = reduced.kept, reduced.outcomes
-    total = jnp.sum(jnp.where(kept, outcomes.loss, 0))
-    if algorithm.reduce == "mean":
-        total = total / jnp.maximum(kept.sum(), 1)
-    return Info(
-        loss=jnp.where(kept.any(), total, jnp.nan),
-        task_losses=outcomes.loss,
-        support_losses=outcomes.support_losses,
-        kept=kept,
-        skipped=jnp.sum(~kept),
-        grad_norm=trees.norm(reduced.grad),
-        aux=outcomes.aux,
-    )
+    return outer_step(gradient, algorithm.as_outer(), state, tasks)
 
 
 @eqx.filter_jit
@@ -174,9 +130,7 @@ def _adapt(algorithm: Bilevel, state: State, support: PyTree, steps: int) -> PyT
 
 
 @eqx.filter_jit
-def _losses(
-    algorithm: Bilevel, state: State, task: Task, steps: int
-) -> Float[Array, " steps+1"]:
+def _losses(algorithm: Bilevel, state: State, task: Task, steps: int) -> Float[Array, " steps+1"]:
     objective, stats = algorithm.objective, state.stats
 
     def error(params: PyTree, done: int | Array) -> Array:

@@ -4,6 +4,9 @@ from kshot.core.registry import Registry
 from kshot.meta.metagrads.annealed import annealed
 from kshot.meta.metagrads.base import MetaGrad, Outcome, When
 from kshot.meta.metagrads.implicit import implicit
+from kshot.meta.metagrads.joint import joint
+from kshot.meta.metagrads.predictive import predictive
+from kshot.meta.metagrads.probabilistic import probabilistic
 from kshot.meta.metagrads.reptile import reptile
 from kshot.meta.metagrads.unrolled import exact, first_order, mixed_mode, unrolled
 
@@ -15,6 +18,9 @@ registry = Registry(
         "first_order": "kshot.meta.metagrads.unrolled:first_order",
         "annealed": "kshot.meta.metagrads.annealed:annealed",
         "implicit": "kshot.meta.metagrads.implicit:implicit",
+        "joint": "kshot.meta.metagrads.joint:joint",
+        "predictive": "kshot.meta.metagrads.predictive:predictive",
+        "probabilistic": "kshot.meta.metagrads.probabilistic:probabilistic",
         "reptile": "kshot.meta.metagrads.reptile:reptile",
     },
 )
@@ -27,7 +33,10 @@ __all__ = [
     "exact",
     "first_order",
     "implicit",
+    "joint",
     "mixed_mode",
+    "predictive",
+    "probabilistic",
     "registry",
     "reptile",
     "unrolled",

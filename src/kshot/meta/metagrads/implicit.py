@@ -79,7 +79,9 @@ class Implicit(MetaGrad):
         # u = v/λ is the first-order answer (no curvature): where λ dominates, CG starts at the end.
         guess = trees.scale(1 / strength, bar) if self.warm_start == "first_order" else None
         tight = 1e-6 if strength.dtype == jnp.float32 else 1e-13
-        return jax.scipy.sparse.linalg.cg(damped, bar, x0=guess, tol=tight, maxiter=self.cg_steps)[0]
+        return jax.scipy.sparse.linalg.cg(damped, bar, x0=guess, tol=tight, maxiter=self.cg_steps)[
+            0
+        ]
 
 
 def proximal_rule(learner: Learner) -> Proximal:

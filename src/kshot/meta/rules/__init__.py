@@ -1,8 +1,9 @@
 """Inner rules: how φ moves on the support set. One file each; one line each in the table below."""
 
 from kshot.core.registry import Registry
-from kshot.meta.rules.base import InnerRule, StepInfo
+from kshot.meta.rules.base import InnerRule, PosteriorRule, StepInfo
 from kshot.meta.rules.gauss_newton import gauss_newton
+from kshot.meta.rules.gaussian import gaussian_start
 from kshot.meta.rules.levenberg_marquardt import levenberg_marquardt
 from kshot.meta.rules.meta_sgd import meta_sgd, per_step
 from kshot.meta.rules.optax_rule import adam, optax_rule
@@ -22,6 +23,7 @@ registry = Registry(
         "proximal": "kshot.meta.rules.proximal:proximal",
         "gauss_newton": "kshot.meta.rules.gauss_newton:gauss_newton",
         "levenberg_marquardt": "kshot.meta.rules.levenberg_marquardt:levenberg_marquardt",
+        "gaussian_start": "kshot.meta.rules.gaussian:gaussian_start",
         "ridge": "kshot.meta.rules.ridge:ridge",
     },
 )
@@ -29,9 +31,11 @@ registry = Registry(
 __all__ = [
     "InnerRule",
     "Posterior",
+    "PosteriorRule",
     "StepInfo",
     "adam",
     "gauss_newton",
+    "gaussian_start",
     "levenberg_marquardt",
     "meta_sgd",
     "optax_rule",

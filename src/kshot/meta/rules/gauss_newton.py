@@ -6,8 +6,6 @@ one Λ per leaf:  minimise |r(φ)|² + (φ − θ)ᵀ Λ (φ − θ).  One step 
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,16 +36,15 @@ class GaussNewton(PosteriorRule):
         return eqx.tree_at(lambda r: r.log_precision, self, rows, is_leaf=lambda x: x is None)
 
     def learned(self) -> PyTree:
-        """Return True for precisions and damping; the noise only matters to the posterior."""
-        mask = jax.tree.map(lambda _: True, self)
-        return eqx.tree_at(lambda r: r.log_noise, mask, False)
+        """Return True for precisions, damping and noise (felt only through the posterior)."""
+        return jax.tree.map(lambda _: True, self)
 
     def init(self, params: PyTree) -> PyTree:
         """Return the anchor θ, the mean of the prior."""
         return params
 
     def step(
-        self, loss: InnerLoss, params: PyTree, data: PyTree, state: Any
+        self, loss: InnerLoss, params: PyTree, data: PyTree, state: PyTree
     ) -> tuple[PyTree, PyTree, StepInfo]:
         """Move to the minimum of the linearised, damped problem."""
         value = loss(params, data)

@@ -6,8 +6,6 @@ objective, and relaxes after one that did.
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +40,7 @@ class LevenbergMarquardt(PosteriorRule):
         return params, jnp.exp(self.inner.log_damping)
 
     def step(
-        self, loss: InnerLoss, params: PyTree, data: PyTree, state: Any
+        self, loss: InnerLoss, params: PyTree, data: PyTree, state: PyTree
     ) -> tuple[PyTree, PyTree, StepInfo]:
         """Try one damped step; keep it if the objective falls, else stay and damp more."""
         anchor, damping = state

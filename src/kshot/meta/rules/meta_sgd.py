@@ -6,7 +6,7 @@ once it takes several steps; a positive rate cannot climb, and moves multiplicat
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -48,7 +48,7 @@ class MetaSGD(InnerRule):
         return jnp.zeros((), jnp.int32)
 
     def step(
-        self, loss: InnerLoss, params: PyTree, data: PyTree, state: Any
+        self, loss: InnerLoss, params: PyTree, data: PyTree, state: PyTree
     ) -> tuple[PyTree, Int[Array, ""], StepInfo]:
         """Move down the gradient, each leaf or parameter at its own rate."""
         (value, extra), grad = loss.value_and_grad(params, data)

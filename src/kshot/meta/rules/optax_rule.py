@@ -29,7 +29,8 @@ class Optax(InnerRule):
     ) -> tuple[PyTree, PyTree, StepInfo]:
         """Move by the transformed gradient."""
         (value, extra), grad = loss.value_and_grad(params, data)
-        updates, state = self.transform.update(grad, state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counts with floats.
+            updates, state = self.transform.update(grad, state, params)
         moved = jax.tree.map(lambda p, u: p + self.rate.astype(p.dtype) * u, params, updates)
         return moved, state, StepInfo(value, extra)
 
@@ -55,9 +56,7 @@ def adam(rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> 
         eps: the term beside the root; ``eps²`` also goes under it, because the derivative of √v is
             infinite where a gradient has been zero, and an exact meta-gradient meets it there.
     """
-    inner = optax.chain(
-        optax.scale_by_adam(b1, b2, eps=eps, eps_root=eps**2), optax.scale(-1.0)
-    )
+    inner = optax.chain(optax.scale_by_adam(b1, b2, eps=eps, eps_root=eps**2), optax.scale(-1.0))
     return Optax(jnp.asarray(positive_rate(rate)), inner)
 
 

@@ -6,9 +6,6 @@ meta-learned prior mean θ, precision Λ and noise. Differentiable through the s
 
 from __future__ import annotations
 
-from typing import Any
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
@@ -34,16 +31,15 @@ class Ridge(PosteriorRule):
         return Ridge(self.inner.prepare(params, steps))
 
     def learned(self) -> PyTree:
-        """Return True for the precisions; there is no damping, and the noise has no gradient."""
-        mask = self.inner.learned()
-        return eqx.tree_at(lambda r: r.inner, self, eqx.tree_at(lambda r: r.log_damping, mask, False))
+        """Return True for precisions and noise."""
+        return jax.tree.map(lambda _: True, self)
 
     def init(self, params: PyTree) -> PyTree:
         """Return the anchor θ, the mean of the prior."""
         return params
 
     def step(
-        self, loss: InnerLoss, params: PyTree, data: PyTree, state: Any
+        self, loss: InnerLoss, params: PyTree, data: PyTree, state: PyTree
     ) -> tuple[PyTree, PyTree, StepInfo]:
         """Move to the minimum; a second step would stay there."""
         value = loss(params, data)
