@@ -3,7 +3,7 @@
 It knows nothing of atoms.
 """
 
-from kshot.meta import algorithms, metagrads, problems, rules
+from kshot.meta import algorithms, evaluate, metagrads, problems, rules
 from kshot.meta.algorithms.base import Info, MetaAlgorithm, State
 from kshot.meta.algorithms.baselines import finetune, joint, scratch
 from kshot.meta.algorithms.bilevel import Bilevel
@@ -36,6 +36,7 @@ __all__ = [
     "bilevel",
     "boil",
     "ensemble",
+    "evaluate",
     "finetune",
     "first_shots",
     "fomaml",

@@ -7,7 +7,7 @@ rule. So a rule asks this object for gradients, and the meta-gradient hands it i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -50,6 +50,7 @@ def evaluate(moving: PyTree, context: Context) -> tuple[Scalar, Extra]:
     return value, trees.stop_gradient(extra)
 
 
+@runtime_checkable
 class Route(Protocol):
     """A way to differentiate the inner gradient: see :mod:`kshot.meta.metagrads.routes`."""
 

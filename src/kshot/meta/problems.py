@@ -48,12 +48,13 @@ def residuals(layers: Layers, data: tuple[Array, Array]) -> Float[Array, "n o"]:
     return predict(layers, x) - y
 
 
-def head(layers: Layers) -> dict[str, Array]:
+# `adapts=` asks these about a tree of leaf numbers, so they say nothing about leaves.
+def head(layers: list) -> PyTree:
     """Return the last layer: the leaves that enter linearly."""
     return layers[-1]
 
 
-def body(layers: Layers) -> Layers:
+def body(layers: list) -> list:
     """Return all layers but the last."""
     return layers[:-1]
 

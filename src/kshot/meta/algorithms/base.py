@@ -58,7 +58,17 @@ class Info(eqx.Module):
 
 
 class MetaAlgorithm(eqx.Module):
-    """A way to learn to adapt. All methods are pure; ``step`` and ``adapt`` compile once per shape."""
+    """A way to learn to adapt.
+
+    All methods are pure; ``step`` and ``adapt`` compile once per shape. An algorithm is equal only
+    to itself, so that its bound methods can be given to ``jax.jit`` and ``jax.lax.scan``.
+    """
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     @abc.abstractmethod
     def init(self, params: PyTree, key: int | PRNGKeyArray = 0) -> State:
@@ -80,8 +90,8 @@ class MetaAlgorithm(eqx.Module):
     @abc.abstractmethod
     def losses(
         self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " steps+1"]:
-        """Return the query error before adaptation and after each step, up to ``steps``.
+    ) -> Float[Array, " points"]:
+        """Return the query error before adaptation and after each of ``steps`` steps.
 
         Every algorithm reports the error of its plain loss here (mean squared error, say), whatever
         its outer objective is, so that algorithms can stand in one table.

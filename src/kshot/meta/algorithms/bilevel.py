@@ -75,7 +75,7 @@ class Bilevel(MetaAlgorithm):
 
     def losses(
         self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " steps+1"]:
+    ) -> Float[Array, " points"]:
         """Return the query loss before adaptation and after each step."""
         return _losses(self, state, task, self.steps_to_adapt(steps))
 
@@ -130,7 +130,7 @@ def _adapt(algorithm: Bilevel, state: State, support: PyTree, steps: int) -> PyT
 
 
 @eqx.filter_jit
-def _losses(algorithm: Bilevel, state: State, task: Task, steps: int) -> Float[Array, " steps+1"]:
+def _losses(algorithm: Bilevel, state: State, task: Task, steps: int) -> Float[Array, " points"]:
     objective, stats = algorithm.objective, state.stats
 
     def error(params: PyTree, done: int | Array) -> Array:

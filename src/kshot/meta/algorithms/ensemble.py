@@ -84,7 +84,7 @@ class Ensemble(MetaAlgorithm):
 
     def losses(
         self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " steps+1"]:
+    ) -> Float[Array, " points"]:
         """Return the error of the members' mean prediction before and after each step."""
         return _losses(self, state, task, self.base.steps_to_adapt(steps))
 
@@ -140,10 +140,10 @@ def _adapt(algorithm: Ensemble, state: State, support: PyTree, steps: int) -> Py
 
 
 @eqx.filter_jit
-def _losses(algorithm: Ensemble, state: State, task: Task, steps: int) -> Float[Array, " steps+1"]:
+def _losses(algorithm: Ensemble, state: State, task: Task, steps: int) -> Float[Array, " points"]:
     objective, metagrad = algorithm.residuals(), algorithm.base.metagrad
 
-    def member(learner: Learner) -> Float[Array, "steps+1 n"]:
+    def member(learner: Learner) -> Float[Array, "points n"]:
         each = lambda params, index: objective.vector(params, task.query)  # noqa: ARG005, E731
         path = metagrad.adapt(learner, objective, task.support, steps, each=each)
         before = objective.vector(learner.params, task.query)

@@ -99,7 +99,7 @@ class GaussianProcess(MetaAlgorithm):
 
     def losses(
         self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " steps+1"]:
+    ) -> Float[Array, " points"]:
         """Return the mean squared query error of the prior mean (zero), then of the posterior."""
         posterior = condition(self.features, state.params, task.support)
         x, y = task.query
