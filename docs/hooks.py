@@ -46,18 +46,19 @@ def reference(path: Path, module: str) -> str:
     names = [module]
     if path.name == "__init__.py":
         # `rules/sgd.py` hides the function `sgd` that `rules` re-exports from it: name it in full
-        hidden = [name for name in exported(path) if (path.parent / f"{name}.py").exists()]
+        hidden = [name for name in exported(path) if name in defined(path.parent / f"{name}.py")]
         names += [f"{module}.{name}.{name}" for name in hidden]
     return f"# {module}\n\n" + "\n".join(f"::: {name}\n" for name in names)
 
 
 def public_modules(src: Path) -> Iterator[tuple[Path, str]]:
-    """Every public package, and the modules of those that re-export nothing (have no `__all__`)."""
+    """Every public package, and what it exports of its modules: all if it has no `__all__`."""
     for path in sorted((src / "kshot").rglob("*.py")):
         parts = path.relative_to(src).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         parts = parts[:-1] if is_package else parts
-        shown = is_package or not exported(path.parent / "__init__.py")
+        names = exported(path.parent / "__init__.py")
+        shown = is_package or not names or (path.stem in names and path.stem not in defined(path))
         if shown and len(parts) > 1 and not any(part.startswith("_") for part in parts):
             yield path, ".".join(parts)
 
@@ -69,3 +70,9 @@ def exported(path: Path) -> list[str]:
             case ast.Assign(targets=[ast.Name(id="__all__")], value=names):
                 return ast.literal_eval(names)
     return []
+
+
+def defined(path: Path) -> set[str]:
+    """The functions and classes of a file; none if there is no file."""
+    body = ast.parse(path.read_text()).body if path.exists() else []
+    return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
