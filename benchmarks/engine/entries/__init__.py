@@ -21,7 +21,8 @@ class NotInstalled(Exception):
 ENTRIES = {
     "jax_scan": "hand-written JAX, many outer steps per device call (lax.scan)",
     "jax_step": "hand-written JAX, jit per outer step",
-    "kshot": "kshot.meta",
+    "kshot": "kshot.meta, `train`",
+    "kshot_step": "kshot.meta, one `step` call per outer step",
     "jax_meta": "jax_meta, its train_step inside lax.scan",
     "metax": "metax, its update inside lax.scan",
     "torch_compile": "torch.func + vmap, torch.compile (inductor)",
@@ -50,7 +51,7 @@ NOT_EXACT = {"jax_first_order", "kshot_first_order"}
 
 def load(name: str, problem: Problem) -> Run:
     """Raise NotInstalled where the contestant cannot run."""
-    module, _, strategy = name.partition("_") if name in STRATEGIES else (name, "", "")
-    file = f"entries.{module}_strategy_entry" if strategy else f"entries.{module}_entry"
-    build = importlib.import_module(file).build
-    return build(problem, strategy) if strategy else build(problem)
+    if name in STRATEGIES:
+        library, _, strategy = name.partition("_")
+        return importlib.import_module(f"entries.{library}_strategy_entry").build(problem, strategy)
+    return importlib.import_module(f"entries.{name}_entry").build(problem)

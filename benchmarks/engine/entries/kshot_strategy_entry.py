@@ -1,8 +1,26 @@
-"""kshot.meta's strategies for the meta-gradient."""
+"""kshot.meta with each of its meta-gradients."""
 
-from entries import NotInstalled, Run
+import optax
+from kshot import meta
+
+from entries import Run
+from entries.kshot_common import trained
+from entries.kshot_entry import loss
 from sinusoid import Problem
+
+METAGRADS = {
+    "unrolled": meta.metagrads.unrolled,
+    "mixed_mode": meta.metagrads.mixed_mode,
+    "nested": lambda steps: meta.metagrads.unrolled(steps, memory="nested"),
+    "first_order": meta.metagrads.first_order,
+}
 
 
 def build(problem: Problem, strategy: str) -> Run:
-    raise NotInstalled("kshot's engine is not there yet")
+    algorithm = meta.bilevel(
+        loss,
+        meta.rules.sgd(problem.inner_rate),
+        METAGRADS[strategy](problem.inner_steps),
+        outer=optax.adam(problem.outer_rate),
+    )
+    return trained(problem, algorithm)
