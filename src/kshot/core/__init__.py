@@ -1,1 +1,1 @@
-"""Level 0: what every other part of kshot may lean on, and which leans on nothing of kshot itself."""
+"""Level 0: what every other part of kshot leans on; it leans on nothing of kshot itself."""

@@ -3,9 +3,10 @@
     KshotError
     ├── InputError (ValueError)        what was given cannot be used
     │   ├── TaskError                  a task: its support, its query, their shapes or values
-    │   ├── LossError                  a loss: not scalar, not differentiable, wrong kind for the rule
+    │   ├── LossError                  a loss: not scalar, not differentiable, or the wrong kind
     │   ├── ParameterError             parameters: integer leaves, none to adapt, not finite
-    │   └── OptionError                an option of an algorithm, rule or loop
+    │   ├── OptionError                an option of an algorithm, rule or loop
+    │   └── ContractError              an implementation that breaks a contract of kshot.testing
     ├── UnknownNameError (KeyError)    a name no registry knows
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── CheckpointError                a checkpoint cannot be read or belongs to another run
@@ -60,6 +61,10 @@ class MissingExtraError(KshotError, ImportError):
 
 class CheckpointError(KshotError):
     """A checkpoint cannot be read, or belongs to a different run."""
+
+
+class ContractError(InputError, AssertionError):
+    """A rule, meta-gradient or algorithm breaks a promise that `kshot.testing` checks."""
 
 
 class DivergedError(KshotError):

@@ -13,6 +13,19 @@ from typing import Any
 SCHEMA = 1
 
 
+def code_versions(
+    packages: tuple[str, ...] = ("kshot", "jax", "jaxlib", "optax"),
+) -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide numbers."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Provenance of one artifact.
@@ -33,24 +46,11 @@ class Manifest:
     units: dict[str, str] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     schema: int = SCHEMA
-    versions: dict[str, str] = field(default_factory=lambda: code_versions())
+    versions: dict[str, str] = field(default_factory=code_versions)
 
     def to_json(self) -> str:
         """Return the manifest as one line of JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def code_versions(
-    packages: tuple[str, ...] = ("kshot", "jax", "jaxlib", "optax"),
-) -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide numbers."""
-    found = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -86,7 +87,7 @@ def nbytes(tree: PyTree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def named_leaves(tree: PyTree) -> list[tuple[str, object]]:
-    """Return ``(name, leaf)`` pairs; names read like ``layers[0].weight``, the root is ``(root)``."""
+def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
+    """Return ``(name, leaf)`` pairs; names read like ``layers[0].weight``, or ``(root)``."""
     pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
     return [(jax.tree_util.keystr(path).lstrip(".") or "(root)", leaf) for path, leaf in pairs]

@@ -33,7 +33,7 @@ Leaves = dict[str, np.ndarray]
 
 
 class Restored(NamedTuple):
-    """What :func:`latest` found.
+    """What `latest` found.
 
     Args:
         step: the outer step the checkpoint was taken at.

@@ -7,6 +7,7 @@ is seen. Later non-finite tasks are left out and counted by the step itself.
 from __future__ import annotations
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
@@ -43,14 +44,14 @@ def tasks(stack: Task, needs_query: bool, tasks_in_parallel: int | None = None) 
         raise TaskError(
             "a query set to take the meta-gradient on",
             "query=None",
-            "Split each task's shots into support and query, or use meta.reptile, which needs none.",
+            "Split each task's shots in two, or use meta.reptile, which needs no query.",
         )
     _values(stack, ("task", "shot"))
     _seen.add((signature, needs_query))
 
 
 def support(data: PyTree) -> None:
-    """Check one support set, as :func:`tasks` does."""
+    """Check one support set, as `tasks` does."""
     signature = _signature(data)
     if signature in _seen:
         return

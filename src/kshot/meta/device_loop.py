@@ -163,5 +163,5 @@ def _own(state: State, mesh: Mesh | None) -> State:
 def _paced(size: int, most: int, seconds: float) -> int:
     """Return how many steps the next call takes, so that it lasts about a second."""
     if seconds < AIM_SECONDS / 2:
-        return min(2 * size, most)
+        return min(4 * size, most)
     return max(size // 2, 1) if seconds > 2 * AIM_SECONDS else size

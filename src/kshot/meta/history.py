@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from kshot.meta.device_loop import Told
-from kshot.meta.gap import Gap
+from kshot.meta.evaluate.gap import Gap
 from kshot.meta.metrics import Row
 
 
@@ -21,14 +22,14 @@ class History:
         loss: the objective after adaptation; NaN where no task counted.
         grad_norm: the norm of the meta-gradient.
         skipped: tasks left out because their gradient was not finite.
-        gaps: the meta-overfitting gap, whenever it was measured.
+        gaps: outer step → the meta-overfitting gap, whenever it was measured.
     """
 
     first: int
     loss: Float[np.ndarray, " steps"]
     grad_norm: Float[np.ndarray, " steps"]
     skipped: Int[np.ndarray, " steps"]
-    gaps: tuple[Gap, ...]
+    gaps: Mapping[int, Gap]
 
 
 class Ledger:
@@ -45,7 +46,7 @@ class Ledger:
             Told(np.zeros(0), np.zeros(0), np.zeros(0, np.int32), np.zeros(0, bool))
         ]
         self._rowed = 0
-        self._gaps: list[Gap] = []
+        self._gaps: dict[int, Gap] = {}
         self.skipped = 0
         self.lost_in_a_row = 0
         self.latest_loss = float("nan")
@@ -72,15 +73,15 @@ class Ledger:
             "skipped": int(since.skipped.sum()),
         }
         if gap is not None:
-            self._gaps.append(gap)
-            values |= {"training_tasks": gap.training, "new_tasks": gap.new, "gap": gap.gap}
+            self._gaps[step] = gap
+            values |= {"train_tasks": gap.train, "new_tasks": gap.new, "gap": gap.gap}
         return Row(step, values)
 
     def history(self) -> History:
         """Return everything gathered."""
         told = _joined(self._calls)
         parts = (told.loss, told.grad_norm, told.skipped)
-        return History(self._start + 1, *parts, tuple(self._gaps))
+        return History(self._start + 1, *parts, dict(self._gaps))
 
 
 def _joined(calls: list[Told[np.ndarray]]) -> Told[np.ndarray]:

@@ -52,7 +52,7 @@ def evaluate(moving: PyTree, context: Context) -> tuple[Scalar, Extra]:
 
 @runtime_checkable
 class Route(Protocol):
-    """A way to differentiate the inner gradient: see :mod:`kshot.meta.metagrads.routes`."""
+    """A way to differentiate the inner gradient: see `kshot.meta.metagrads.routes`."""
 
     def enter(self, tree: PyTree) -> PyTree:
         """Return the tree as inner derivatives may depend on it."""
@@ -94,11 +94,11 @@ class InnerLoss(eqx.Module):
         pull = Pull(anchor, strength)
         return InnerLoss(self.objective, self.still, self.stats, self.route, pull)
 
-    def residuals(self, moving: PyTree, data: PyTree) -> Callable[[PyTree], Float[Array, " n"]]:
+    def residuals(self, data: PyTree) -> Callable[[PyTree], Float[Array, " n"]]:
         """Return the residual vector as a function of the moving leaves.
 
         Raises:
-            LossError: the loss is not a :class:`SumOfSquares`.
+            LossError: the loss is not a `SumOfSquares`.
         """
         objective = self.objective
         if not isinstance(objective, SumOfSquares):
@@ -112,7 +112,7 @@ class InnerLoss(eqx.Module):
 
     def linearise(self, moving: PyTree, data: PyTree) -> Residuals:
         """Return the residuals at ``moving`` and their Jacobian as a linear map."""
-        fn = self.residuals(moving, data)
+        fn = self.residuals(data)
         return Residuals(*jax.linearize(fn, self.route.enter(moving)))
 
     def _context(self, data: PyTree) -> Context:

@@ -1,4 +1,4 @@
-"""A learner: the initialisation and the inner rule. Everything meta-learned is one of its leaves."""
+"""A learner: initialisation and inner rule. Everything meta-learned is one of its leaves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from kshot.core import trees
@@ -29,7 +30,7 @@ class Learner(eqx.Module):
     moves: tuple[bool, ...] = eqx.field(static=True)
 
     def split(self) -> tuple[PyTree, PyTree]:
-        """Return ``(moving, still)``: two trees like ``params``, each ``None`` where the other is not."""
+        """Return ``(moving, still)``: trees like ``params``, ``None`` where the other is not."""
         mask = jax.tree.unflatten(jax.tree.structure(self.params), self.moves)
         return eqx.partition(self.params, mask)
 
@@ -62,14 +63,19 @@ def selection(params: PyTree, where: Where | None) -> PyTree:
     """Return a tree of booleans, True on the leaves that ``where`` picks (all if None)."""
     if where is None:
         return jax.tree.map(lambda _: True, params)
-    indices = jax.tree.unflatten(jax.tree.structure(params), range(len(jax.tree.leaves(params))))
+    # copies: each leaf is an object of its own, of the type ``where`` may be annotated with.
+    leaves = jax.tree.map(jnp.copy, params)
+    known = {id(leaf) for leaf in jax.tree.leaves(leaves)}
+    names = ", ".join(name for name, _ in trees.named_leaves(params))
+    todo = f"The leaves are: {names}."
     try:
-        picked = set(jax.tree.leaves(where(indices)))
+        picked = {id(leaf) for leaf in jax.tree.leaves(where(leaves))}
     except (KeyError, IndexError, AttributeError, TypeError) as error:
-        names = ", ".join(name for name, _ in trees.named_leaves(params))
-        todo = f"The leaves are: {names}."
         raise ParameterError("a selection of parameter leaves", f"{error!r}", todo) from error
-    return jax.tree.map(lambda i: i in picked, indices)
+    if not picked <= known:
+        got = "something that is not a leaf of the parameters"
+        raise ParameterError("a selection of parameter leaves", got, todo)
+    return jax.tree.map(lambda leaf: id(leaf) in picked, leaves)
 
 
 def _check(params: PyTree) -> None:
@@ -78,7 +84,7 @@ def _check(params: PyTree) -> None:
         raise ParameterError("a pytree with arrays in it", "no leaves", "Give the parameters.")
     for name, leaf in leaves:
         if not eqx.is_array(leaf):
-            todo = "Split the model first: params, static = eqx.partition(model, eqx.is_inexact_array)."
+            todo = "Split the model: params, static = eqx.partition(model, eqx.is_inexact_array)."
             raise ParameterError(
                 "arrays as parameter leaves", f"{name}: {type(leaf).__name__}", todo
             )

@@ -1,7 +1,7 @@
 """Losses: what the engine asks of a model, and nothing more.
 
 A loss is any function ``(params, data) -> scalar`` or ``-> (scalar, aux)``. Two richer kinds open
-more doors: :class:`SumOfSquares` (its residuals feed Gauss-Newton and ridge) and :class:`Stateful`
+more doors: `SumOfSquares` (its residuals feed Gauss-Newton and ridge) and `Stateful`
 (batch-norm statistics that travel with the inner steps).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -51,9 +51,10 @@ class Plain(Objective):
     def evaluate(self, params: PyTree, stats: PyTree, data: PyTree) -> tuple[Scalar, Extra]:
         """Return the value, and the auxiliary values where the function returns a pair."""
         del stats
-        out = self.fn(params, data)
-        value, aux = out if isinstance(out, tuple) and len(out) == 2 else (out, None)
-        return value, Extra(aux=aux)
+        out: Any = self.fn(params, data)
+        if isinstance(out, tuple) and len(out) == 2:
+            return out[0], Extra(aux=out[1])
+        return out, Extra()
 
 
 class SumOfSquares(Objective):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -23,7 +24,7 @@ def mlp(key: PRNGKeyArray, sizes: Sequence[int] = (1, 40, 40, 1)) -> Layers:
             last layer), biases zero.
     """
     layers = []
-    for i, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (n, m) in enumerate(itertools.pairwise(sizes)):
         gain = 1.0 if i == len(sizes) - 2 else 2.0
         weight = jax.random.normal(jax.random.fold_in(key, i), (n, m)) * jnp.sqrt(gain / n)
         layers.append({"weight": weight, "bias": jnp.zeros(m)})
@@ -83,7 +84,7 @@ def sinusoids(key: PRNGKeyArray, tasks: int, shots: int, query: int) -> Task:
 
 
 def quadratics(curvatures: Float[Array, " tasks"], optima: Float[Array, " tasks"]) -> Task:
-    """Return tasks ½ a (θ − θ*)², the same support and query, for :func:`quadratic_loss`."""
+    """Return tasks ½ a (θ − θ*)², the same support and query, for `quadratic_loss`."""
     data = (curvatures[:, None], optima[:, None])
     return Task(data, data)
 

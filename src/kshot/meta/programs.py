@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
@@ -36,3 +38,28 @@ def always_zero(fn: Callable, *args: PyTree) -> bool:
     inputs = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in program.jaxpr.invars]
     outputs = jax.core.eval_jaxpr(program.jaxpr, program.consts, *inputs)
     return not any(bool(jnp.any(out != 0)) for out in outputs)
+
+
+PRODUCTS = ("dot_general", "conv", "scatter", "gather", "sort", "cholesky", "triangular_solve")
+
+
+def product_bytes(program: ClosedJaxpr) -> int:
+    """Return the bytes of all results that a compiler must store.
+
+    Elementwise work fuses into its neighbours; products, gathers and factorisations do not.
+    """
+    return _product_bytes(program.jaxpr)
+
+
+def _product_bytes(jaxpr: Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name.startswith(PRODUCTS):
+            total += sum(_nbytes(v.aval) for v in equation.outvars)
+        inner = sum(_product_bytes(sub) for sub in jax.core.jaxprs_in_params(equation.params))
+        total += inner * equation.params.get("length", 1)
+    return total
+
+
+def _nbytes(aval: Any) -> int:  # noqa: ANN401 - every result of a product has shape and dtype
+    return aval.size * aval.dtype.itemsize

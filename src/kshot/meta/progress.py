@@ -16,7 +16,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Reporter(abc.ABC):
-    """Shows progress; made by :func:`reporter`."""
+    """Shows progress; made by `reporter`."""
 
     def __init__(self, start: int, total: int) -> None:
         """Begin at ``start`` of ``total`` outer steps; the first call compiles."""

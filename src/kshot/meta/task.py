@@ -40,7 +40,7 @@ def stack_tasks(tasks: Sequence[Task]) -> Task:
             raise TaskError(
                 f"every task to have the shapes of task 0, {_difference(first, other)[0]}",
                 f"task {index} with {_difference(first, other)[1]}",
-                "Pad or subsample the tasks to equal shots, or batch tasks of equal shape together.",
+                "Pad or subsample to equal shots, or batch tasks of equal shape together.",
             )
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
 

@@ -12,14 +12,14 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
-from kshot.core.errors import DivergedError, OptionError
+from kshot.core.errors import DivergedError, OptionError, TaskError
 from kshot.core.manifest import Manifest
 from kshot.meta import checks
 from kshot.meta.algorithms.base import MetaAlgorithm, State
 from kshot.meta.checkpoint import Checkpoints, latest
 from kshot.meta.device_loop import Call, Program, device_calls, steps_that_fit
+from kshot.meta.evaluate.gap import Gap, meta_gap
 from kshot.meta.fingerprint import check_same_run, run_fingerprint
-from kshot.meta.gap import Gap, check_gap_tasks, measure_gap
 from kshot.meta.history import History, Ledger
 from kshot.meta.metrics import KIND, MetricsFile, Sink, TensorBoard
 from kshot.meta.progress import Reporter, Show, reporter
@@ -115,7 +115,7 @@ def train(
         steps_per_call: most outer steps in one device call; by default up to 100. A call takes
             fewer where they would last longer than about a second.
         log_every: steps from row to row of the metrics.
-        metrics: a JSONL file, see :mod:`kshot.meta.metrics`.
+        metrics: a JSONL file, see `kshot.meta.metrics`.
         tensorboard: a log directory; needs ``kshot[tensorboard]``.
         checkpoints: a directory; the last three are kept.
         checkpoint_every: steps from checkpoint to checkpoint; there is one at the end, too.
@@ -125,7 +125,7 @@ def train(
         patience: give up after so many steps in a row in which no task gave a finite gradient.
         callbacks: called after each row of metrics; one that returns True ends the training.
         progress: ``"bar"``, ``"lines"``, ``"none"``; ``"auto"`` is a bar in a terminal, else lines.
-        mesh: the devices to spread tasks over, see :func:`kshot.meta.task_mesh`; by default all
+        mesh: the devices to spread tasks over, see `kshot.meta.task_mesh`; by default all
             that divide the tasks evenly.
 
     Raises:
@@ -145,7 +145,7 @@ def train(
     mesh = mesh_for(count) if mesh is None else check_divisible(count, mesh)
     most = steps_per_call or steps_that_fit(stream, first, seed, step)
     program = Program(algorithm, stream, jax.random.key(seed), seed, most, mesh)
-    gap = None if validation is None else _gap_meter(program, validation, count)
+    gap = None if validation is None else _gap_meter(program, validation)
     with contextlib.ExitStack() as stack:
         config = {name: identity[name] for name in ("algorithm", "tasks")} | vars(schedule)
         manifest = Manifest(KIND, config, seed)
@@ -171,7 +171,7 @@ class _Run:
     screen: Reporter
     sinks: Sequence[Sink]
     book: Checkpoints | None
-    gap: Callable[[State, int], Gap] | None
+    gap: Callable[[State], Gap] | None
     callbacks: Sequence[Callback]
 
     def follow(self, calls: Iterable[Call], state: State) -> State:
@@ -188,7 +188,7 @@ class _Run:
     def _stop(self, step: int, state: State) -> bool:
         """Do what is due at a stop; return whether a callback ends the training."""
         due = self.gap is not None and self.schedule.due(step, self.schedule.validate_every)
-        row = self.ledger.row(step, self.gap(state, step) if self.gap and due else None)
+        row = self.ledger.row(step, self.gap(state) if self.gap and due else None)
         for sink in self.sinks:
             sink.write(row)
         if self.schedule.due(step, self.schedule.checkpoint_every):
@@ -257,11 +257,13 @@ def _screen(progress: Show, start: int, steps: int) -> Reporter:
     return reporter(progress if jax.process_index() == 0 else "none", start, steps)
 
 
-def _gap_meter(program: Program, new: Task, at_once: int) -> Callable[[State, int], Gap]:
-    """Return ``(state, step) -> Gap`` on as many training tasks as there are new ones."""
-    count = jax.tree.leaves(new)[0].shape[0]
-    training = program.stream.examples(program.seed, count)
-    check_gap_tasks(training, new)
+def _gap_meter(program: Program, new: Task) -> Callable[[State], Gap]:
+    """Return ``state -> Gap`` on as many training tasks as there are new ones."""
+    checks.tasks(new, needs_query=True)
+    trained = program.stream.examples(program.seed, jax.tree.leaves(new)[0].shape[0])
+    if trained.query is None:
+        todo = "Give the training tasks query sets, or leave validation= out."
+        raise TaskError("training tasks with query sets, to compare with new ones", "none", todo)
     if program.mesh is not None:
-        training, new = replicate(training, program.mesh), replicate(new, program.mesh)
-    return lambda state, step: measure_gap(program.algorithm, state, training, new, step, at_once)
+        trained, new = replicate(trained, program.mesh), replicate(new, program.mesh)
+    return lambda state: meta_gap(program.algorithm, state, trained, new)

@@ -88,9 +88,7 @@ class MetaAlgorithm(eqx.Module):
         """Return what adapting to a support set gives: adapted parameters, for most algorithms."""
 
     @abc.abstractmethod
-    def losses(
-        self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " points"]:
+    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the query error before adaptation and after each of ``steps`` steps.
 
         Every algorithm reports the error of its plain loss here (mean squared error, say), whatever

@@ -28,7 +28,7 @@ def finetune(
         loss: the loss.
         rule: how fine-tuning moves.
         steps: fine-tuning steps.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
     options.setdefault("adapt_steps", steps)
     return bilevel(loss, rule or rules.sgd(0.01), metagrads.joint(), **options)
@@ -43,7 +43,7 @@ def scratch(
         loss: the loss.
         rule: how training moves.
         steps: training steps.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
     options.setdefault("adapt_steps", steps)
     options["outer"] = optax.set_to_zero()

@@ -1,7 +1,7 @@
 """The bilevel algorithm: inner rule × meta-gradient × leaves that adapt × outer optimiser.
 
 MAML, FOMAML, Reptile, ANIL, BOIL, Meta-SGD, MAML++, iMAML, ridge heads, Gauss-Newton and the
-baselines are all this one class with other arguments; see :mod:`kshot.meta.algorithms.recipes`.
+baselines are all this one class with other arguments; see `kshot.meta.algorithms.recipes`.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ class Bilevel(MetaAlgorithm):
         checks.support(support)
         return _adapt(self, state, support, self.steps_to_adapt(steps))
 
-    def losses(
-        self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " points"]:
+    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the query loss before adaptation and after each step."""
         return _losses(self, state, task, self.steps_to_adapt(steps))
 

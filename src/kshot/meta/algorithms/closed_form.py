@@ -30,12 +30,13 @@ def ridge(
     """Return a meta-learned body with a closed-form ridge head (R2-D2, arXiv 1805.08136).
 
     Args:
-        loss: a :class:`SumOfSquares` whose residuals are linear in ``head(params)``.
+        loss: a `SumOfSquares` whose residuals are linear in ``head(params)``.
         head: the leaves the closed form solves for.
         precision: where the prior precision starts.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
-    return bilevel(loss, rules.ridge(precision), metagrads.exact(1), adapts=head, **options)
+    options["adapts"] = head
+    return bilevel(loss, rules.ridge(precision), metagrads.exact(1), **options)
 
 
 def bayes_head(
@@ -51,14 +52,15 @@ def bayes_head(
     set, so that variances mean something: see ``Bilevel.posterior``.
 
     Args:
-        loss: a :class:`SumOfSquares` whose residuals are linear in ``head(params)``.
+        loss: a `SumOfSquares` whose residuals are linear in ``head(params)``.
         head: the leaves with a prior.
         precision: where the prior precision starts, relative to the noise.
         noise: where the variance of one residual starts.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
     rule = rules.ridge(precision, noise)
-    return bilevel(loss, rule, metagrads.predictive(1), adapts=head, **options)
+    options["adapts"] = head
+    return bilevel(loss, rule, metagrads.predictive(1), **options)
 
 
 def example_gauss_newton() -> Bilevel:

@@ -1,4 +1,4 @@
-"""What every recipe shares: one call that combines a rule, a meta-gradient and an outer optimiser."""
+"""What every recipe shares: one call that combines rule, meta-gradient and outer optimiser."""
 
 from __future__ import annotations
 
@@ -41,7 +41,16 @@ def bilevel(loss: Loss, rule: InnerRule, metagrad: MetaGrad, **options: Unpack[C
         loss: ``(params, data) -> scalar``, or one of the richer losses.
         rule: the inner rule.
         metagrad: how the outer gradient is taken.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
-    outer = options.pop("outer", None) or optax.adam(1e-3)
-    return Bilevel(as_objective(loss), rule, metagrad, outer, **options)
+    return Bilevel(
+        objective=as_objective(loss),
+        rule=rule,
+        metagrad=metagrad,
+        outer=options.get("outer") or optax.adam(1e-3),
+        adapts=options.get("adapts"),
+        frozen=options.get("frozen"),
+        reduce=options.get("reduce", "mean"),
+        tasks_in_parallel=options.get("tasks_in_parallel"),
+        adapt_steps=options.get("adapt_steps"),
+    )

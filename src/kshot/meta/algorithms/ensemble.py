@@ -44,7 +44,7 @@ class Diverse(Objective):
 
 
 class Ensemble(MetaAlgorithm):
-    """Members of one bilevel algorithm; see :func:`ensemble`.
+    """Members of one bilevel algorithm; see `ensemble`.
 
     Args:
         base: the algorithm every member follows.
@@ -82,9 +82,7 @@ class Ensemble(MetaAlgorithm):
         checks.support(support)
         return _adapt(self, state, support, self.base.steps_to_adapt(steps))
 
-    def losses(
-        self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " points"]:
+    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the error of the members' mean prediction before and after each step."""
         return _losses(self, state, task, self.base.steps_to_adapt(steps))
 
@@ -101,7 +99,7 @@ def ensemble(base: Bilevel, members: int = 4, diversity: float = 0.1) -> Ensembl
     """Return an ensemble of learners with a diversity term.
 
     Args:
-        base: the algorithm every member follows, with a :class:`SumOfSquares` loss.
+        base: the algorithm every member follows, with a `SumOfSquares` loss.
         members: how many, ≥ 2.
         diversity: the reward for distance from the ensemble's mean, in [0, 1): at 1 a member's own
             error would no longer count.

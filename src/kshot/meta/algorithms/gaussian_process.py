@@ -71,7 +71,7 @@ class Conditioned(eqx.Module):
 
 
 class GaussianProcess(MetaAlgorithm):
-    """Meta-learns a deep kernel; see :func:`gaussian_process`."""
+    """Meta-learns a deep kernel; see `gaussian_process`."""
 
     features: Features = eqx.field(static=True)
     outer: optax.GradientTransformation = eqx.field(static=True)
@@ -97,9 +97,7 @@ class GaussianProcess(MetaAlgorithm):
         checks.support(support)
         return condition(self.features, state.params, support)
 
-    def losses(
-        self, state: State, task: Task, steps: int | None = None
-    ) -> Float[Array, " points"]:
+    def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the mean squared query error of the prior mean (zero), then of the posterior."""
         posterior = condition(self.features, state.params, task.support)
         x, y = task.query

@@ -27,7 +27,7 @@ def imaml(
         steps: inner steps towards its optimum.
         strength: λ of the pull towards the initialisation.
         cg_steps: conjugate-gradient steps for the meta-gradient.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
     inner = rules.proximal(strength, rule or rules.sgd(0.01))
     return bilevel(loss, inner, metagrads.implicit(steps, cg_steps), **options)

@@ -10,7 +10,7 @@ from kshot.meta import metagrads, rules
 from kshot.meta.algorithms.bilevel import Bilevel
 from kshot.meta.algorithms.common import Common, Loss, bilevel
 from kshot.meta.learner import Where
-from kshot.meta.memory import Policy
+from kshot.meta.metagrads.memory import Policy
 from kshot.meta.problems import body, head, squared_error
 from kshot.meta.rules.base import InnerRule
 
@@ -48,7 +48,8 @@ def anil(
     **options: Unpack[Common],
 ) -> Bilevel:
     """Return ANIL (Raghu et al. 2020, arXiv 1909.09157): only ``head(params)`` adapts."""
-    return maml(loss, rule, steps, adapts=head, **options)
+    options["adapts"] = head
+    return maml(loss, rule, steps, **options)
 
 
 def boil(
@@ -59,7 +60,8 @@ def boil(
     **options: Unpack[Common],
 ) -> Bilevel:
     """Return BOIL (Oh et al. 2021, arXiv 2008.08882): only ``body(params)`` adapts."""
-    return maml(loss, rule, steps, adapts=body, **options)
+    options["adapts"] = body
+    return maml(loss, rule, steps, **options)
 
 
 def meta_sgd(loss: Loss, rate: float = 0.01, steps: int = 1, **options: Unpack[Common]) -> Bilevel:

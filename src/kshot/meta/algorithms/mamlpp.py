@@ -35,7 +35,7 @@ def mamlpp(
         steps: inner steps.
         total: outer steps planned; the schedules are laid over them.
         peak: the outer Adam rate at the start of its cosine.
-        **options: see :class:`Common`; ``outer`` replaces the cosine-rated Adam.
+        **options: see `Common`; ``outer`` replaces the cosine-rated Adam.
     """
     if total < 1:
         raise OptionError("total ≥ 1 outer steps", str(total), "Give the length of the training.")

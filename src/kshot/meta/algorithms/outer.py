@@ -30,7 +30,7 @@ class Outer(NamedTuple):
     """
 
     optimiser: optax.GradientTransformation
-    split: Callable[[Learner], tuple[Learner, Learner]]
+    split: Callable[[Learner], tuple[PyTree, PyTree]]
     reduce: Reduce
     tasks_in_parallel: int | None
 

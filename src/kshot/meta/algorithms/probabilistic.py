@@ -27,7 +27,7 @@ def probabilistic(
         steps: inner steps.
         kl_weight: weight of KL(posterior ‖ prior) beside the query loss.
         std: where the standard deviations of the initialisation start.
-        **options: see :class:`Common`.
+        **options: see `Common`.
     """
     inner = rules.gaussian_start(rule or rules.sgd(0.01), std)
     return bilevel(loss, inner, metagrads.probabilistic(steps, kl_weight), **options)

@@ -15,7 +15,7 @@ from kshot.meta.task import Task
 
 
 class Annealed(MetaGrad):
-    """One meta-gradient before an outer step, another from then on; see :func:`annealed`."""
+    """One meta-gradient before an outer step, another from then on; see `annealed`."""
 
     early: MetaGrad
     late: MetaGrad

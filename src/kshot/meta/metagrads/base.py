@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
 
+from kshot.core import trees
 from kshot.core.errors import OptionError
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
@@ -84,6 +86,22 @@ def check_steps(steps: int, least: int = 0) -> int:
         todo = "The usual number of inner steps is 1 to 20."
         raise OptionError(f"a whole number of inner steps ≥ {least}", f"{steps!r}", todo)
     return steps
+
+
+def differentiate(
+    fn: Callable[[Learner], tuple[Scalar, Outcome]], learner: Learner
+) -> tuple[Outcome, Learner]:
+    """Return the outcome, and the gradient of ``fn`` on every leaf that is learned; zero elsewhere.
+
+    A fixed rate must not be differentiated at all: its gradient alone would make the inner loop
+    keep every step's gradient.
+    """
+    params = jax.tree.map(lambda _: True, learner.params)
+    mask = Learner(params, learner.rule.learned(), learner.moves)
+    learned, fixed = eqx.partition(learner, mask)
+    of_learned = lambda part: fn(eqx.combine(part, fixed))  # noqa: E731
+    (_, outcome), grad = jax.value_and_grad(of_learned, has_aux=True)(learned)
+    return outcome, eqx.combine(grad, trees.zeros_like(fixed))
 
 
 def start_of_training() -> When:

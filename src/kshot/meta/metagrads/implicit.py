@@ -7,6 +7,7 @@ the loss depends on. Conjugate gradients solve for u with Hessian-vector product
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
@@ -28,7 +29,7 @@ WarmStart = Literal["first_order", "zero"]
 
 
 class Implicit(MetaGrad):
-    """Differentiates through the inner optimum; see :func:`implicit`."""
+    """Differentiates through the inner optimum; see `implicit`."""
 
     steps: int = eqx.field(static=True)
     cg_steps: int = eqx.field(static=True)
@@ -70,7 +71,7 @@ class Implicit(MetaGrad):
         outcome = Outcome(value, path.losses, extra.aux, stats)
         return outcome, Learner(params_bar, rule_bar, learner.moves)
 
-    def solve(self, hessian: object, bar: PyTree, strength: Array) -> PyTree:
+    def solve(self, hessian: Callable[[PyTree], PyTree], bar: PyTree, strength: Array) -> PyTree:
         """Return u = (H + λ + damping)⁻¹ v by at most ``cg_steps`` conjugate-gradient steps."""
 
         def damped(v: PyTree) -> PyTree:

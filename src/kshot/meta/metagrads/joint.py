@@ -9,13 +9,13 @@ from jaxtyping import PyTree, Scalar
 
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When
+from kshot.meta.metagrads.base import MetaGrad, Outcome, When, differentiate
 from kshot.meta.metagrads.inner_loop import stats_at
 from kshot.meta.task import Task
 
 
 class Joint(MetaGrad):
-    """The gradient of the loss on all of a task's data, at the initialisation; see :func:`joint`."""
+    """The gradient of the loss on all of a task's data, unadapted; see `joint`."""
 
     steps: int = eqx.field(static=True)
 
@@ -36,8 +36,7 @@ class Joint(MetaGrad):
             rows = jax.tree.map(lambda row: row[None], extra.stats)
             return value, Outcome(value, jnp.zeros((0,), value.dtype), extra.aux, rows)
 
-        (_, outcome), grad = jax.value_and_grad(value, has_aux=True)(learner)
-        return outcome, grad
+        return differentiate(value, learner)
 
     def needs_query(self) -> bool:
         """Return False."""

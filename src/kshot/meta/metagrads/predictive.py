@@ -8,7 +8,6 @@ et al. 2018, arXiv 1807.08912, when the rule is ridge on the last layer).
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree, Scalar
 
@@ -16,14 +15,14 @@ from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When, check_steps
+from kshot.meta.metagrads.base import MetaGrad, Outcome, When, check_steps, differentiate
 from kshot.meta.metagrads.routes import REVERSE
 from kshot.meta.rules.base import PosteriorRule
 from kshot.meta.task import Task
 
 
 class Predictive(MetaGrad):
-    """Reverse differentiation of the predictive negative log-likelihood; see :func:`predictive`."""
+    """Reverse differentiation of the predictive negative log-likelihood; see `predictive`."""
 
     steps: int = eqx.field(static=True)
 
@@ -44,14 +43,13 @@ class Predictive(MetaGrad):
             moving, still = Learner(path.params, rule, learner.moves).split()
             inner = InnerLoss(loss, still, None, REVERSE)
             posterior = rule.posterior(inner, moving, task.support)
-            residuals = inner.residuals(moving, task.query)
+            residuals = inner.residuals(task.query)
             variance = posterior.variance(residuals) + posterior.noise
             value = jnp.mean(0.5 * (jnp.square(residuals(moving)) / variance + jnp.log(variance)))
             value = value + 0.5 * jnp.log(2 * jnp.pi)
             return value, Outcome(value, path.losses)
 
-        (_, outcome), grad = jax.value_and_grad(nats, has_aux=True)(learner)
-        return outcome, grad
+        return differentiate(nats, learner)
 
 
 def posterior_rule(learner: Learner) -> PosteriorRule:

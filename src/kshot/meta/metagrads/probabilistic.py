@@ -16,7 +16,15 @@ from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When, check_steps, judge, start_of_training
+from kshot.meta.metagrads.base import (
+    MetaGrad,
+    Outcome,
+    When,
+    check_steps,
+    differentiate,
+    judge,
+    start_of_training,
+)
 from kshot.meta.metagrads.inner_loop import Each, Path, Segment, run_inner_loop, stats_at
 from kshot.meta.metagrads.joint import pooled
 from kshot.meta.metagrads.routes import REVERSE
@@ -25,7 +33,7 @@ from kshot.meta.task import Task
 
 
 class Probabilistic(MetaGrad):
-    """One-sample estimate of the variational objective; see :func:`probabilistic`."""
+    """One-sample estimate of the variational objective; see `probabilistic`."""
 
     steps: int = eqx.field(static=True)
     kl_weight: float = eqx.field(static=True)
@@ -50,10 +58,10 @@ class Probabilistic(MetaGrad):
             path = run_inner_loop(_at(learner, drawn), loss, task.support, segments, stats)
             outcome = judge(loss, path, task.query, stats)
             divergence = rule.divergence(mean_q, mean_p)
-            return outcome.loss + self.kl_weight * divergence, outcome
+            total = outcome.loss + self.kl_weight * divergence
+            return total, outcome._replace(loss=total)
 
-        (value, outcome), grad = jax.value_and_grad(bound, has_aux=True)(learner)
-        return outcome._replace(loss=value), grad
+        return differentiate(bound, learner)
 
     def adapt(
         self,
@@ -80,7 +88,7 @@ class Probabilistic(MetaGrad):
 def shift(
     learner: Learner, loss: Objective, data: PyTree, log_rate: Array, stats: PyTree
 ) -> PyTree:
-    """Return the moving leaves after one gradient step at this rate: where a Gaussian is centred."""
+    """Return the moving leaves after one gradient step: where a Gaussian is centred."""
     moving, still = learner.split()
     inner = InnerLoss(loss, still, stats_at(stats, 0), REVERSE)
     _, grad = inner.value_and_grad(moving, data)

@@ -13,7 +13,7 @@ from kshot.meta.task import Task
 
 
 class Reptile(MetaGrad):
-    """Hands θ − φᵏ to the outer optimiser as if it were a gradient; see :func:`reptile`."""
+    """Hands θ − φᵏ to the outer optimiser as if it were a gradient; see `reptile`."""
 
     steps: int = eqx.field(static=True)
 

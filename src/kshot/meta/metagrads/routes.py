@@ -58,7 +58,7 @@ class ForwardOverReverse(eqx.Module):
         return tree
 
     def value_and_grad(self, fn: Callable, moving: PyTree, context: Context) -> Graded:
-        """Return value and gradient; the backward pass recomputes the gradient along a direction."""
+        """Return value and gradient; the backward pass differentiates it along a direction."""
         floating, rest = eqx.partition(context, eqx.is_inexact_array)
         return _forward_over_reverse((moving, floating), rest, fn)
 
@@ -79,7 +79,7 @@ def _forward(perturbed: PyTree, inputs: tuple, rest: PyTree, fn: Callable) -> tu
 @_forward_over_reverse.def_bwd
 def _backward(
     residuals: None,
-    cotangent: Graded,
+    cotangent: tuple,  # shaped like Graded, None where nothing flows
     perturbed: PyTree,
     inputs: tuple,
     rest: PyTree,

@@ -1,11 +1,4 @@
-"""What the backward pass keeps of the inner loop.
-
-* ``none``: every activation of every step; fastest, memory grows with k.
-* ``per_step``: only φ before each step; a step's activations are made again, one step at a time.
-* ``nested``: φ at every √k-th step; blocks, then steps, are made again. A scan of scans: a Python
-  loop of checkpointed scans saves nothing on XLA CPU.
-* ``auto``: chosen from predicted sizes when the step is traced (:mod:`kshot.meta.memory`).
-"""
+"""Scans whose backward pass keeps as much as the memory mode says."""
 
 from __future__ import annotations
 
@@ -17,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from kshot.meta.memory import Memory
+from kshot.meta.metagrads.memory import Memory
 
 
 def checkpointed_scan(

@@ -1,4 +1,4 @@
-"""Meta-gradients through the inner loop: exact, truncated or first order. One loop, three routes."""
+"""Meta-gradients through the inner loop: exact, truncated or first order."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import Route
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.memory import Policy, resolve
 from kshot.meta.metagrads.base import (
     MetaGrad,
     Outcome,
     When,
     append_row,
     check_steps,
+    differentiate,
     judge,
     start_of_training,
 )
 from kshot.meta.metagrads.inner_loop import Segment, run_inner_loop, stats_at
+from kshot.meta.metagrads.memory import Policy, resolve
 from kshot.meta.metagrads.routes import DETACHED, FORWARD_OVER_REVERSE, REVERSE
 from kshot.meta.task import Task
 
@@ -32,13 +33,13 @@ StepWeights = Callable[[Array], Float[Array, " steps"]]
 
 
 class Unrolled(MetaGrad):
-    """Differentiates through the inner loop; made by :func:`unrolled` and its sisters.
+    """Differentiates through the inner loop; made by `unrolled` and its sisters.
 
     Args:
         steps: k.
         route: how inner gradients are differentiated.
         exact_steps: how many of the last steps take that route; the ones before are first order.
-        memory: what the backward pass keeps; see :mod:`kshot.meta.memory`.
+        memory: what the backward pass keeps; see `kshot.meta.metagrads.memory`.
         step_weights: weights of the query loss after every step; ``None`` judges only φᵏ.
     """
 
@@ -64,14 +65,13 @@ class Unrolled(MetaGrad):
             outcome = self._outcome(learner, loss, task, segments, when, stats)
             return outcome.loss, outcome
 
-        (_, outcome), grad = jax.value_and_grad(outer, has_aux=True)(learner)
-        return outcome, grad
+        return differentiate(outer, learner)
 
     def segments(self, learner: Learner, loss: Objective, support: PyTree) -> list[Segment]:
         """Return the inner loop's segments: the truncated steps, then the exact ones."""
         early = self.steps - self.exact_steps
-        memory, unroll = resolve(self.memory, learner, loss, support, self.exact_steps)
-        exact = Segment(self.exact_steps, self.route, memory, unroll)
+        how = resolve(self.memory, learner, loss, support, self.exact_steps, self.route)
+        exact = Segment(self.exact_steps, self.route, how.memory, how.unroll)
         return [Segment(early, DETACHED), exact] if early else [exact]
 
     def _outcome(
@@ -122,7 +122,7 @@ def mixed_mode(
 ) -> Unrolled:
     """Return the exact meta-gradient with forward-over-reverse Hessian-vector products.
 
-    The same value as :func:`unrolled`, cheaper at k > 1. Arguments as there.
+    The same value as `unrolled`, cheaper at k > 1. Arguments as there.
     """
     return _make(steps, FORWARD_OVER_REVERSE, memory, exact_steps, step_weights)
 
@@ -144,7 +144,7 @@ def first_order(steps: int = 1, step_weights: StepWeights | None = None) -> Unro
 
     Args:
         steps: the number of inner steps k.
-        step_weights: as in :func:`unrolled`.
+        step_weights: as in `unrolled`.
     """
     return _make(steps, DETACHED, "none", None, step_weights)
 

@@ -21,7 +21,7 @@ from kshot.meta.rules.sgd import positive_rate
 
 
 class GaussNewton(PosteriorRule):
-    """Gauss-Newton steps with meta-learned prior precision and damping; see :func:`gauss_newton`."""
+    """Gauss-Newton steps with meta-learned precision and damping; see `gauss_newton`."""
 
     log_precision: PyTree
     log_damping: Float[Array, ""]

@@ -13,7 +13,7 @@ from kshot.meta.rules.sgd import positive_rate, sgd
 
 
 class GaussianStart(InnerRule):
-    """Learned spreads of prior and posterior around any rule; see :func:`gaussian_start`.
+    """Learned spreads of prior and posterior around any rule; see `gaussian_start`.
 
     Args:
         inner: the rule that adapts a drawn initialisation.

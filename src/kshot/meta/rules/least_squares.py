@@ -3,7 +3,8 @@
     minimise over δ   |r + J δ|² + 2 pᵀδ + δᵀ D δ      (D diagonal, p the pull of the prior)
     normal equations  (JᵀJ + D) δ = −(Jᵀ r + p)
 
-``dual`` factorises an n×n matrix (n residuals), ``primal`` a P×P one (P parameters), ``cg`` neither.
+``dual`` factorises an n×n matrix for n residuals, ``primal`` a P×P one for P parameters, ``cg``
+neither.
 """
 
 from __future__ import annotations

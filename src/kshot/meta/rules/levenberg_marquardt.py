@@ -23,7 +23,7 @@ GROW, SHRINK = 4.0, 0.25
 
 
 class LevenbergMarquardt(PosteriorRule):
-    """Damped Gauss-Newton with acceptance; see :func:`levenberg_marquardt`."""
+    """Damped Gauss-Newton with acceptance; see `levenberg_marquardt`."""
 
     inner: GaussNewton
 
@@ -55,7 +55,7 @@ class LevenbergMarquardt(PosteriorRule):
 
     def objective(self, loss: InnerLoss, params: PyTree, data: PyTree, anchor: PyTree) -> Array:
         """Return |r|² + (φ − θ)ᵀ Λ (φ − θ), what a step must lower."""
-        residuals = loss.residuals(params, data)(params)
+        residuals = loss.residuals(data)(params)
         away = trees.subtract(params, anchor)
         weighted = jax.tree.map(jnp.multiply, self.inner.prior(params), away)
         return jnp.sum(jnp.square(residuals)) + trees.dot(weighted, away)
@@ -71,10 +71,10 @@ def levenberg_marquardt(
     """Return Levenberg-Marquardt steps around a meta-learned prior.
 
     Args:
-        precision: as in :func:`kshot.meta.rules.gauss_newton`.
+        precision: as in `kshot.meta.rules.gauss_newton`.
         damping: the first damping; it then falls or grows by four as steps are kept or refused.
         noise: the variance σ² of one residual.
-        solver: as in :func:`kshot.meta.rules.gauss_newton`.
+        solver: as in `kshot.meta.rules.gauss_newton`.
     """
     return LevenbergMarquardt(gauss_newton(precision, damping, noise, solver))
 

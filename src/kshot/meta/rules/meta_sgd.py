@@ -21,7 +21,7 @@ Per = Literal["leaf", "parameter"]
 
 
 class MetaSGD(InnerRule):
-    """Gradient descent whose rates are leaves of the learner; see :func:`meta_sgd`."""
+    """Gradient descent whose rates are leaves of the learner; see `meta_sgd`."""
 
     log_rates: PyTree
     start: float = eqx.field(static=True)
@@ -77,7 +77,7 @@ def per_step(rate: float, per: Per = "leaf") -> MetaSGD:
 
     Args:
         rate: where every rate starts, > 0.
-        per: as in :func:`meta_sgd`.
+        per: as in `meta_sgd`.
     """
     return MetaSGD(None, positive_rate(rate), per, True)
 

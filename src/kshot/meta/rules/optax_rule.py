@@ -15,7 +15,7 @@ from kshot.meta.rules.sgd import positive_rate
 
 
 class Optax(InnerRule):
-    """Steps by an optax transform, scaled by a rate that is a leaf; see :func:`optax_rule`."""
+    """Steps by an optax transform, scaled by a rate that is a leaf; see `optax_rule`."""
 
     rate: Float[Array, ""]
     transform: optax.GradientTransformation = eqx.field(static=True)

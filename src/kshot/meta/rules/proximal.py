@@ -12,7 +12,7 @@ from kshot.meta.rules.sgd import positive_rate, sgd
 
 
 class Proximal(InnerRule):
-    """A rule pulled back to where it started; see :func:`proximal`."""
+    """A rule pulled back to where it started; see `proximal`."""
 
     strength: Float[Array, ""]
     inner: InnerRule

@@ -22,7 +22,7 @@ from kshot.meta.rules.posterior import Posterior
 
 
 class Ridge(PosteriorRule):
-    """One exact step on linear leaves; see :func:`ridge`."""
+    """One exact step on linear leaves; see `ridge`."""
 
     inner: GaussNewton
 
@@ -58,7 +58,7 @@ def ridge(precision: float = 1.0, noise: float = 1.0, solver: Solver = "auto") -
     Args:
         precision: where the prior precision of every leaf starts, relative to the noise, > 0.
         noise: the variance σ² of one residual, for predictive variances, > 0.
-        solver: as in :func:`kshot.meta.rules.gauss_newton`.
+        solver: as in `kshot.meta.rules.gauss_newton`.
     """
     return Ridge(gauss_newton(precision, noise=noise, solver=solver))
 
@@ -71,7 +71,7 @@ def check_linear(loss: InnerLoss, params: PyTree, data: PyTree) -> None:
     Raises:
         LossError: they are not.
     """
-    fn = loss.residuals(params, data)
+    fn = loss.residuals(data)
 
     def derivative(point: PyTree, along: PyTree) -> jax.Array:
         return jax.jvp(fn, (point,), (along,))[1]

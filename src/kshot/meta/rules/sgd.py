@@ -12,7 +12,7 @@ from kshot.meta.rules.base import InnerRule, StepInfo
 
 
 class SGD(InnerRule):
-    """Gradient descent with one fixed rate; see :func:`sgd`."""
+    """Gradient descent with one fixed rate; see `sgd`."""
 
     rate: Float[Array, ""]
 
@@ -29,7 +29,7 @@ def sgd(rate: float) -> SGD:
     """Return gradient descent with a fixed inner rate.
 
     Args:
-        rate: α > 0. To meta-learn rates, use :func:`kshot.meta.rules.meta_sgd`.
+        rate: α > 0. To meta-learn rates, use `kshot.meta.rules.meta_sgd`.
     """
     return SGD(jnp.asarray(positive_rate(rate)))
 

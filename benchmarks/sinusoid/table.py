@@ -1,0 +1,119 @@
+"""Draw the table (results.md) and the picture (results.png) from the jobs' results."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from run import EVAL_STEPS, RESULTS, SHOTS, TEST_TASKS
+
+HERE = Path(__file__).parent
+PUBLISHED = {
+    ("MAML as published [1]", 5): (0.67, 0.38, 0.35),
+    ("pre-training as published [1]", 5): (2.41, 2.23, 2.19),
+    ("Meta-SGD, best published found", 5): (0.48, None, None),
+    ("Meta-SGD, best published found", 10): (0.26, None, None),
+    ("Meta-Curvature, best published found", 5): (0.41, None, None),
+    ("Meta-Curvature, best published found", 10): (0.20, None, None),
+}
+
+
+def load() -> dict[str, dict[int, list[dict]]]:
+    """Return algorithm → K → the records of its seeds."""
+    found: dict = defaultdict(lambda: defaultdict(list))
+    for path in sorted(RESULTS.glob("*.json")):
+        record = json.loads(path.read_text())
+        found[record["algorithm"]][record["shots"]].append(record)
+    return found
+
+
+def cell(records: list[dict], steps: int) -> str:
+    """Return mean ± standard deviation over seeds, and how many tasks diverged."""
+    rows = [r["steps"][str(steps)] for r in records]
+    values = np.array([row["mse"] for row in rows])
+    diverged = sum(row["diverged"] for row in rows)
+    text = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
+    return text + (f" ({diverged} diverged)" if diverged else "")
+
+
+def markdown(found: dict) -> str:
+    """Return the table."""
+    lines = [
+        f"Mean query MSE over {TEST_TASKS} unseen tasks, ± standard deviation over seeds, after 1, 5",
+        "and 10 steps on K shots; closed forms take one. Lower is better. Regenerate with",
+        "`python benchmarks/sinusoid/run.py`.",
+        "",
+        "| algorithm | K | outer steps | 0 steps | 1 step | 5 steps | 10 steps | CPU s | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for shots in SHOTS:
+        order = sorted(found, key=lambda n: best(found[n][shots]))
+        for name in (n for n in order if found[n][shots]):
+            records = found[name][shots]
+            cells = " | ".join(cell(records, s) for s in EVAL_STEPS)
+            cpu = np.median([r["cpu_seconds"] for r in records])
+            outer = f"{records[0]['outer_steps']:,}"
+            lines.append(f"| {name} | {shots} | {outer} | {cells} | {cpu:.0f} | {len(records)} |")
+        for (name, k), values in PUBLISHED.items():
+            if k == shots:
+                told = " | ".join("–" if v is None else f"{v:.2f}" for v in values)
+                lines.append(f"| *{name}* | {k} | 70,000 | – | {told} | – | – |")
+    picks = sorted({variants(r) for rs in found.values() for k in rs.values() for r in k} - {""})
+    lines += ["", "[1] Finn et al. 2017, arXiv 1703.03400, table 2.", "", *picks]
+    lines += ["", f"Python {platform.python_version()}, {platform.machine()}, one thread per job."]
+    return "\n".join(lines) + "\n"
+
+
+def best(records: list[dict]) -> float:
+    """Return the least mean error over step counts, to order the rows by."""
+    if not records:
+        return float("inf")
+    return min(np.mean([r["steps"][str(s)]["mse"] for r in records]) for s in EVAL_STEPS)
+
+
+def variants(record: dict) -> str:
+    """Return what validation picked for a tuned baseline, as a line."""
+    picked = {s: row["variant"] for s, row in record["steps"].items() if row["variant"]}
+    if not picked:
+        return ""
+    told = ", ".join(f"{name} at {s}" for s, name in picked.items())
+    return f"- {record['algorithm']}, K = {record['shots']}, seed {record['seed']}: {told}"
+
+
+def picture(found: dict) -> None:
+    """Draw error after one and ten steps for every algorithm."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(SHOTS), figsize=(11, 5), sharex=True, layout="constrained")
+    for axis, shots in zip(axes, SHOTS, strict=True):
+        order = sorted((n for n in found if found[n][shots]), key=lambda n: -best(found[n][shots]))
+        for steps, mark in ((1, "o"), (5, "s"), (10, "D")):
+            rows = [[r["steps"][str(steps)]["mse"] for r in found[n][shots]] for n in order]
+            spread = [np.std(row) for row in rows]
+            axis.errorbar(
+                [np.mean(row) for row in rows], range(len(order)), xerr=spread, fmt=mark,
+                label=f"{steps} step" + "s" * (steps > 1), alpha=0.8,
+            )
+        axis.set(title=f"K = {shots}", xscale="log", xlabel="query MSE, 1,000 unseen sinusoids")
+        axis.set_yticks(range(len(order)), order)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].legend()
+    figure.savefig(HERE / "results.png", dpi=130)
+
+
+def main() -> None:
+    """Write results.md and results.png."""
+    found = load()
+    (HERE / "results.md").write_text(markdown(found))
+    picture(found)
+    print(f"wrote {HERE / 'results.md'} and results.png")
+
+
+if __name__ == "__main__":
+    main()
