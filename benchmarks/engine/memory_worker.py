@@ -7,9 +7,8 @@ import sys
 import time
 import warnings
 
-import numpy as np
-
 import machine
+import numpy as np
 from resident import measure_peak
 
 TIMED_SECONDS = 2.0

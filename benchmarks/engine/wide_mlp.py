@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-
 from sinusoid import Array, make_weights
 
 WIDTH = 512

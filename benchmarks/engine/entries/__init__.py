@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sinusoid import Problem
 
 Run = Callable[[int], NDArray[np.floating]]

@@ -3,11 +3,11 @@
 import higher
 import numpy as np
 import torch
+from sinusoid import Problem
 from torch.nn.functional import mse_loss
 
 from entries import Run
 from entries.torch_common import as_numpy, batches, module
-from sinusoid import Problem
 
 
 def build(problem: Problem) -> Run:

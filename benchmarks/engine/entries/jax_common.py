@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import formulations
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-
-import formulations
-from entries import Run
 from sinusoid import Problem
+
+from entries import Run
 
 Params = Any
 Batch = tuple[jax.Array, jax.Array, jax.Array, jax.Array]

@@ -1,10 +1,10 @@
 """Hand-written minimal JAX: the reference in speed and in numbers."""
 
 import jax
+from sinusoid import Problem
 
 from entries import Run
 from entries.jax_common import outer_step, scan_run
-from sinusoid import Problem
 
 
 def build(problem: Problem, formulation: str = "unrolled") -> Run:

@@ -2,10 +2,10 @@
 
 import jax
 import numpy as np
+from sinusoid import Problem
 
 from entries import Run
 from entries.jax_common import device_tasks, outer_step
-from sinusoid import Problem
 
 
 def build(problem: Problem) -> Run:

@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kshot.meta.stream import TaskStream
-from kshot.meta.train import train
+from sinusoid import Problem
 
 from entries import Run
 from entries.jax_common import device_tasks
 from kshot import meta
-from sinusoid import Problem
+from kshot.meta.stream import TaskStream
+from kshot.meta.train import train
 
 
 class InTurn(TaskStream):

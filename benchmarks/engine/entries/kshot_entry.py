@@ -1,12 +1,12 @@
 """kshot.meta: MAML by `train`."""
 
 import optax
-from kshot import meta
+from sinusoid import Problem
 
 from entries import Run
 from entries.jax_common import mse
 from entries.kshot_common import trained
-from sinusoid import Problem
+from kshot import meta
 
 
 def loss(params: object, data: tuple) -> object:

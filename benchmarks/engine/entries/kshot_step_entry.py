@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kshot import meta
+from sinusoid import Problem
 
 from entries import Run
 from entries.kshot_common import stream
 from entries.kshot_entry import algorithm
-from sinusoid import Problem
+from kshot import meta
 
 
 def build(problem: Problem) -> Run:

@@ -1,12 +1,12 @@
 """kshot.meta with each of its meta-gradients."""
 
 import optax
-from kshot import meta
+from sinusoid import Problem
 
 from entries import Run
 from entries.kshot_common import trained
 from entries.kshot_entry import loss
-from sinusoid import Problem
+from kshot import meta
 
 METAGRADS = {
     "unrolled": meta.metagrads.unrolled,

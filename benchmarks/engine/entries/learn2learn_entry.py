@@ -6,11 +6,11 @@ import types
 
 import numpy as np
 import torch
+from sinusoid import Problem
 from torch.nn.functional import mse_loss
 
 from entries import NotInstalled, Run
 from entries.torch_common import as_numpy, batches, module
-from sinusoid import Problem
 
 
 def _maml() -> type:

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from sinusoid import Problem
 
 from entries import NotInstalled, Run
 from entries.jax_common import Batch, predict, scan_run
-from sinusoid import Problem
 
 try:
     import metax.data

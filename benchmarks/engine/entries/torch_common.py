@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-
 from sinusoid import Array, Problem
 
 Params = tuple[torch.Tensor, ...]  # matrix, bias, matrix, bias, ...

@@ -1,10 +1,10 @@
 """torch.func with vmap over tasks, compiled by inductor."""
 
 import torch
+from sinusoid import Problem
 
 from entries import Run
 from entries.torch_func_entry import gradient_and_loss, run_with
-from sinusoid import Problem
 
 
 def build(problem: Problem) -> Run:

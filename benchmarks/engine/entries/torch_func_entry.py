@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from sinusoid import Problem
 from torch.func import grad, grad_and_value, vmap
 
 from entries import Run
 from entries.torch_common import Batch, Params, as_numpy, batches, flat_params, mse
-from sinusoid import Problem
 
 GradientAndLoss = Callable[..., tuple[Params, torch.Tensor]]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 import torchopt
+from sinusoid import Problem
 from torch.func import grad, grad_and_value, vmap
 
 from entries import Run
 from entries.torch_common import Params, as_numpy, batches, flat_params, mse
-from sinusoid import Problem
 
 
 def build(problem: Problem) -> Run:

@@ -2,11 +2,11 @@
 
 import higher
 import torch
-from torch.nn.functional import mse_loss
-
 from entries.torch_common import module
-from meta_gradients import MetaGradient
+from torch.nn.functional import mse_loss
 from wide_mlp import WideProblem
+
+from meta_gradients import MetaGradient
 
 
 def build(problem: WideProblem, strategy: str) -> MetaGradient:

@@ -1,12 +1,12 @@
 """The hand-written JAX formulations."""
 
+import formulations
 import jax
 import jax.numpy as jnp
-
-import formulations
 from entries.jax_common import Params, mse
-from meta_gradients import MetaGradient
 from wide_mlp import WideProblem
+
+from meta_gradients import MetaGradient
 
 
 def build(problem: WideProblem, strategy: str) -> MetaGradient:

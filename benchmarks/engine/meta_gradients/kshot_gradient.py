@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from kshot import meta
-
 from entries.kshot_entry import loss
-from meta_gradients import MetaGradient
 from wide_mlp import WideProblem
+
+from kshot import meta
+from meta_gradients import MetaGradient
 
 METAGRADS = {
     "none": lambda steps: meta.metagrads.unrolled(steps, memory="none"),

@@ -1,11 +1,11 @@
 """torch.func."""
 
 import torch
-from torch.func import grad
-
 from entries.torch_common import Params, flat_params, mse
-from meta_gradients import MetaGradient
+from torch.func import grad
 from wide_mlp import WideProblem
+
+from meta_gradients import MetaGradient
 
 
 def build(problem: WideProblem, strategy: str) -> MetaGradient:
