@@ -15,21 +15,34 @@ from kshot.meta.algorithms.imaml import imaml
 from kshot.meta.algorithms.maml import anil, boil, fomaml, maml, meta_sgd, reptile
 from kshot.meta.algorithms.mamlpp import mamlpp
 from kshot.meta.algorithms.probabilistic import probabilistic
+from kshot.meta.checkpoint import load_state
+from kshot.meta.history import History
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Stateful, SumOfSquares
+from kshot.meta.metrics import read_metrics
+from kshot.meta.sharding import shard_tasks, task_mesh
+from kshot.meta.stream import DeviceTasks, FixedTasks, HostTasks, TaskStream
 from kshot.meta.task import Task, first_shots, shots, stack_tasks, take
+from kshot.meta.train import Report, TrainResult, train
 
 __all__ = [
     "Bilevel",
+    "DeviceTasks",
     "Ensemble",
+    "FixedTasks",
     "GaussianProcess",
+    "History",
+    "HostTasks",
     "Info",
     "Learner",
     "MetaAlgorithm",
+    "Report",
     "State",
     "Stateful",
     "SumOfSquares",
     "Task",
+    "TaskStream",
+    "TrainResult",
     "algorithms",
     "anil",
     "bayes_head",
@@ -44,17 +57,22 @@ __all__ = [
     "gaussian_process",
     "imaml",
     "joint",
+    "load_state",
     "maml",
     "mamlpp",
     "meta_sgd",
     "metagrads",
     "probabilistic",
     "problems",
+    "read_metrics",
     "reptile",
     "ridge",
     "rules",
     "scratch",
+    "shard_tasks",
     "shots",
     "stack_tasks",
     "take",
+    "task_mesh",
+    "train",
 ]

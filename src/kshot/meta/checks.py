@@ -46,8 +46,14 @@ def tasks(stack: Task, needs_query: bool, tasks_in_parallel: int | None = None) 
             "query=None",
             "Split each task's shots in two, or use meta.reptile, which needs no query.",
         )
+    if _concrete(stack):  # what a trace has seen are shapes, no values
+        values(stack)
+        _seen.add((signature, needs_query))
+
+
+def values(stack: Task) -> None:
+    """Check that every value in a stack of tasks is finite, whatever was seen before."""
     _values(stack, ("task", "shot"))
-    _seen.add((signature, needs_query))
 
 
 def support(data: PyTree) -> None:
@@ -56,8 +62,9 @@ def support(data: PyTree) -> None:
     if signature in _seen:
         return
     _axes(data, "support", 1)
-    _values(Task(data), ("shot",))
-    _seen.add(signature)
+    if _concrete(data):
+        _values(Task(data), ("shot",))
+        _seen.add(signature)
 
 
 def loss(objective: Objective, params: PyTree, stats: PyTree, data: PyTree) -> None:
@@ -83,6 +90,10 @@ def loss(objective: Objective, params: PyTree, stats: PyTree, data: PyTree) -> N
     if always_zero(jax.grad(value), shapes, data):
         todo = "Rounding, comparisons, argmax and stop_gradient cut gradients: use a smooth loss."
         raise LossError("a loss that the parameters influence", "a gradient always zero", todo)
+
+
+def _concrete(data: PyTree) -> bool:
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data))
 
 
 def _signature(data: PyTree) -> tuple:

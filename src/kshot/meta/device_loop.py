@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,10 +29,7 @@ FEED_BYTES = 64 * 2**20
 AIM_SECONDS = 1.0
 
 
-T = TypeVar("T", Array, np.ndarray)
-
-
-class Told(NamedTuple, Generic[T]):
+class Told(NamedTuple):
     """What outer steps tell, one entry a step.
 
     Args:
@@ -42,10 +39,14 @@ class Told(NamedTuple, Generic[T]):
         lost: whether no task at all counted.
     """
 
-    loss: T
-    grad_norm: T
-    skipped: T
-    lost: T
+    loss: np.ndarray
+    grad_norm: np.ndarray
+    skipped: np.ndarray
+    lost: np.ndarray
+
+
+# the same four before the host has them, in the same order.
+OnDevice = tuple[Array, Array, Array, Array]
 
 
 class Call(NamedTuple):
@@ -53,7 +54,7 @@ class Call(NamedTuple):
 
     step: int
     state: State
-    told: Told[np.ndarray]
+    told: Told
 
 
 class Program(eqx.Module):
@@ -119,23 +120,21 @@ def device_calls(
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _advance(
-    fixed: tuple[Program, Array, Array, PyTree], state: State
-) -> tuple[State, Told[Array]]:
+def _advance(fixed: tuple[Program, Array, Array, PyTree], state: State) -> tuple[State, OnDevice]:
     program, start, count, fed = fixed
 
-    def body(i: Array, carry: tuple[State, Told[Array]]) -> tuple[State, Told[Array]]:
+    def body(i: Array, carry: tuple[State, OnDevice]) -> tuple[State, OnDevice]:
         state, told = carry
         key = named_key(program.key, STREAM, start + i)
         tasks = program.stream.draw(key, take(fed, i))
         state, info = program.algorithm.step(state, sharding.constrain_tasks(tasks, program.mesh))
         state = sharding.constrain_replicated(state, program.mesh)
-        news = Told(info.loss, info.grad_norm, info.skipped, ~info.kept.any())
+        news = (info.loss, info.grad_norm, info.skipped, ~info.kept.any())
         write = lambda all_, one: all_.at[i].set(one.astype(all_.dtype))  # noqa: E731
         return state, jax.tree.map(write, told, news)
 
     real = jnp.zeros(program.most)
-    told = Told(real, real, jnp.zeros(program.most, jnp.int32), jnp.zeros(program.most, bool))
+    told = (real, real, jnp.zeros(program.most, jnp.int32), jnp.zeros(program.most, bool))
     state, told = jax.lax.fori_loop(0, count, body, (state, told))
     return state, sharding.constrain_replicated(told, program.mesh)
 

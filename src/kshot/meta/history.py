@@ -42,7 +42,7 @@ class Ledger:
     def __init__(self, start: int) -> None:
         """Begin with nothing told."""
         self._start = start
-        self._calls: list[Told[np.ndarray]] = [
+        self._calls: list[Told] = [
             Told(np.zeros(0), np.zeros(0), np.zeros(0, np.int32), np.zeros(0, bool))
         ]
         self._rowed = 0
@@ -51,7 +51,7 @@ class Ledger:
         self.lost_in_a_row = 0
         self.latest_loss = float("nan")
 
-    def add(self, told: Told[np.ndarray]) -> None:
+    def add(self, told: Told) -> None:
         """Take what one call told."""
         self._calls.append(told)
         self.skipped += int(told.skipped.sum())
@@ -84,7 +84,7 @@ class Ledger:
         return History(self._start + 1, *parts, dict(self._gaps))
 
 
-def _joined(calls: list[Told[np.ndarray]]) -> Told[np.ndarray]:
+def _joined(calls: list[Told]) -> Told:
     return Told(*(np.concatenate(parts) for parts in zip(*calls, strict=True)))
 
 

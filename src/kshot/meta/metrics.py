@@ -7,13 +7,14 @@ and resumed leaves the same bytes as one that never was. Wall-clock times and re
 
 from __future__ import annotations
 
+import abc
 import json
 import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from kshot.core.errors import OptionError
 from kshot.core.manifest import Manifest
@@ -29,19 +30,19 @@ class Row(NamedTuple):
     values: Mapping[str, float]
 
 
-class Sink(Protocol):
+class Sink(abc.ABC):
     """Where rows go."""
 
+    @abc.abstractmethod
     def write(self, row: Row) -> None:
         """Take one row; steps only grow."""
-        ...
 
+    @abc.abstractmethod
     def close(self) -> None:
         """Finish."""
-        ...
 
 
-class MetricsFile:
+class MetricsFile(Sink):
     """The JSONL file of a run: a manifest, then one row a line.
 
     Args:
@@ -82,7 +83,7 @@ class MetricsFile:
         self._clock.close()
 
 
-class TensorBoard:
+class TensorBoard(Sink):
     """Rows as TensorBoard scalars; needs ``kshot[tensorboard]``.
 
     Args:

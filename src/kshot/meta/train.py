@@ -141,6 +141,7 @@ def train(
     state, step, notes = _resumed(state, folder, identity, steps)
     first = stream.at(seed, step)
     checks.tasks(first, needs_query=False)
+    checks.values(first)
     count = jax.tree.leaves(first)[0].shape[0]
     mesh = mesh_for(count) if mesh is None else check_divisible(count, mesh)
     most = steps_per_call or steps_that_fit(stream, first, seed, step)
