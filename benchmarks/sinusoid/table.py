@@ -42,11 +42,11 @@ def cell(records: list[dict], steps: int) -> str:
 def markdown(found: dict) -> str:
     """Return the table."""
     lines = [
-        f"Mean query MSE over {TEST_TASKS} unseen tasks, ± standard deviation over seeds, after 1, 5",
-        "and 10 steps on K shots; closed forms take one. Lower is better. Regenerate with",
+        f"Mean query MSE over {TEST_TASKS} unseen tasks, ± standard deviation over n seeds, after 1,",
+        "5 and 10 steps on K shots; closed forms take one. Lower is better. Regenerate with",
         "`python benchmarks/sinusoid/run.py`.",
         "",
-        "| algorithm | K | outer steps | 0 steps | 1 step | 5 steps | 10 steps | CPU s | seeds |",
+        "| algorithm | K | outer steps | 0 steps | 1 step | 5 steps | 10 steps | CPU s | n |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for shots in SHOTS:
@@ -97,8 +97,12 @@ def picture(found: dict) -> None:
             rows = [[r["steps"][str(steps)]["mse"] for r in found[n][shots]] for n in order]
             spread = [np.std(row) for row in rows]
             axis.errorbar(
-                [np.mean(row) for row in rows], range(len(order)), xerr=spread, fmt=mark,
-                label=f"{steps} step" + "s" * (steps > 1), alpha=0.8,
+                [np.mean(row) for row in rows],
+                range(len(order)),
+                xerr=spread,
+                fmt=mark,
+                label=f"{steps} step" + "s" * (steps > 1),
+                alpha=0.8,
             )
         axis.set(title=f"K = {shots}", xscale="log", xlabel="query MSE, 1,000 unseen sinusoids")
         axis.set_yticks(range(len(order)), order)

@@ -20,14 +20,16 @@ def mlp(key: PRNGKeyArray, sizes: Sequence[int] = (1, 40, 40, 1)) -> Layers:
 
     Args:
         key: the random key.
-        sizes: widths, input to output. Weights are normal with variance 2/fan-in (1/fan-in in the
-            last layer), biases zero.
+        sizes: widths, input to output. Weights and biases are uniform within ±1/√fan-in: small
+            enough that first inner steps on tasks of unit scale do not diverge.
     """
     layers = []
     for i, (n, m) in enumerate(itertools.pairwise(sizes)):
-        gain = 1.0 if i == len(sizes) - 2 else 2.0
-        weight = jax.random.normal(jax.random.fold_in(key, i), (n, m)) * jnp.sqrt(gain / n)
-        layers.append({"weight": weight, "bias": jnp.zeros(m)})
+        weight_key, bias_key = jax.random.split(jax.random.fold_in(key, i))
+        bound = n**-0.5
+        weight = jax.random.uniform(weight_key, (n, m), minval=-bound, maxval=bound)
+        bias = jax.random.uniform(bias_key, (m,), minval=-bound, maxval=bound)
+        layers.append({"weight": weight, "bias": bias})
     return layers
 
 

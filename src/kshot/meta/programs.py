@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.core
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
@@ -56,7 +56,7 @@ def _product_bytes(jaxpr: Jaxpr) -> int:
     for equation in jaxpr.eqns:
         if equation.primitive.name.startswith(PRODUCTS):
             total += sum(_nbytes(v.aval) for v in equation.outvars)
-        inner = sum(_product_bytes(sub) for sub in jax.core.jaxprs_in_params(equation.params))
+        inner = sum(_product_bytes(sub) for sub in jaxprs_in_params(equation.params))
         total += inner * equation.params.get("length", 1)
     return total
 

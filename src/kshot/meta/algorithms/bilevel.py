@@ -77,8 +77,13 @@ class Bilevel(MetaAlgorithm):
         """Return the query loss before adaptation and after each step."""
         return _losses(self, state, task, self.steps_to_adapt(steps))
 
-    def posterior(self, state: State, support: PyTree, params: PyTree) -> Posterior:
-        """Return the linearised posterior around parameters adapted to ``support``.
+    def posterior(self, state: State, support: PyTree, params: PyTree = None) -> Posterior:
+        """Return the linearised posterior after adapting to a support set.
+
+        Args:
+            state: the algorithm's state.
+            support: the support set.
+            params: parameters already adapted to it; adapted here if None.
 
         Raises:
             OptionError: the rule leaves no posterior.
@@ -87,6 +92,7 @@ class Bilevel(MetaAlgorithm):
         if not isinstance(rule, PosteriorRule):
             todo = "Use rules.gauss_newton, rules.levenberg_marquardt or rules.ridge."
             raise OptionError("a rule that leaves a posterior", type(rule).__name__, todo)
+        params = self.adapt(state, support) if params is None else params
         moving, still = Learner(params, rule, state.learner.moves).split()
         return rule.posterior(InnerLoss(self.objective, still, None, REVERSE), moving, support)
 

@@ -15,8 +15,8 @@ from kshot.core import trees
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.loss import Extra
 from kshot.meta.rules.base import PosteriorRule, StepInfo
-from kshot.meta.rules.least_squares import Solver, System, solve
-from kshot.meta.rules.posterior import Posterior, linearised_posterior
+from kshot.meta.rules.least_squares import Solver, System, dense, solve
+from kshot.meta.rules.posterior import Posterior
 from kshot.meta.rules.sgd import positive_rate
 
 
@@ -71,7 +71,7 @@ class GaussNewton(PosteriorRule):
     def posterior(self, loss: InnerLoss, params: PyTree, data: PyTree) -> Posterior:
         """Return the linearised Gaussian posterior around adapted ``params``."""
         system = System(loss.linearise(params, data), params, self.prior(params))
-        return linearised_posterior(system, jnp.exp(self.log_noise))
+        return Posterior(params, loss.still, dense(system), jnp.exp(self.log_noise))
 
 
 def gauss_newton(
