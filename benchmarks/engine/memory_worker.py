@@ -19,7 +19,7 @@ def main(name: str, inner_steps: int, threads: str) -> None:
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
 
-    from entries import NotInstalled
+    from entries import NotInstalledError
     from meta_gradients import load
     from wide_mlp import make_wide_problem
 
@@ -30,7 +30,7 @@ def main(name: str, inner_steps: int, threads: str) -> None:
         # call brings in are not what a meta-gradient needs.
         load(name, make_wide_problem(inner_steps, width=8, points=8)).call()
         gradient = load(name, make_wide_problem(inner_steps))
-    except NotInstalled as reason:
+    except NotInstalledError as reason:
         print(json.dumps({"missing": str(reason)}), file=answers)
         return
 

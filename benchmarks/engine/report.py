@@ -23,7 +23,7 @@ def speed(results: dict[str, Any], meanings: dict[str, str]) -> str:
     lines = [_origin(results), ""]
     for inner_steps, rows in results["inner_steps"].items():
         lines += [
-            f"k = {inner_steps} (median of {results['rounds']} rounds, lowest to highest in brackets)",
+            f"k = {inner_steps} (median of {results['rounds']} rounds; lowest to highest)",
             "",
             "| | outer steps per CPU second | ratio to jax_scan, same round | per wall second |",
             "|---|---|---|---|",
@@ -33,12 +33,14 @@ def speed(results: dict[str, Any], meanings: dict[str, str]) -> str:
             if row["missing"]:
                 lines.append(f"| {title} | missing: {row['missing']} | | |")
             elif "ratio" not in row:
-                lines.append(f"| {title} | not timed: losses differ by {row['deviation']:.1e} | | |")
-            else:
                 lines.append(
-                    f"| {title} | {row['steps_per_cpu_second']:.4g}"
-                    f" ({row['lowest']:.4g} to {row['highest']:.4g})"
-                    f" | {row['ratio']:.3f} ({row['lowest_ratio']:.3f} to {row['highest_ratio']:.3f})"
+                    f"| {title} | not timed: losses differ by {row['deviation']:.1e} | | |"
+                )
+            else:
+                rate, ratio = row["steps_per_cpu_second"], row["ratio"]
+                lines.append(
+                    f"| {title} | {rate:.4g} ({row['lowest']:.4g} to {row['highest']:.4g})"
+                    f" | {ratio:.3f} ({row['lowest_ratio']:.3f} to {row['highest_ratio']:.3f})"
                     f" | {row['steps_per_wall_second']:.4g} |"
                 )
         lines.append("")
@@ -50,7 +52,7 @@ def memory(results: dict[str, Any], meanings: dict[str, str]) -> str:
     steps = list(next(iter(rows.values())))
     lines = [_origin(results), ""]
     for title, cell in (
-        ("Peak resident memory above entry, MiB (compiler's own scratch figure in brackets)", _peak),
+        ("Peak resident memory above entry, MiB (in brackets: the compiler's scratch)", _peak),
         ("CPU milliseconds of one meta-gradient", _milliseconds),
     ):
         lines += [title, "", "| | " + " | ".join(f"k = {k}" for k in steps) + " |"]

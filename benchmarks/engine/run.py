@@ -131,7 +131,9 @@ def summary(c: Contestant, reference: Contestant) -> dict[str, Any]:
     return row
 
 
-def run_group(names: list[str], inner_steps: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+def compare(
+    names: list[str], inner_steps: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
     print(f"k = {inner_steps}: building and compiling", flush=True)
     contestants = [
         start(name, inner_steps, options.threads, options.block_seconds) for name in names
@@ -169,12 +171,12 @@ def main() -> None:
         "versions": machine.versions(),
         "threads": options.threads,
         "rounds": options.rounds,
-        "inner_steps": {str(k): run_group(names, k, options) for k in options.inner_steps},
+        "inner_steps": {str(k): compare(names, k, options) for k in options.inner_steps},
     }
-    print(report.speed(results, {**ENTRIES, **STRATEGIES}))
+    text = report.speed(results, {**ENTRIES, **STRATEGIES})
+    print(text)
     if not options.no_save:
-        kind = "strategies" if options.strategies else "engine"
-        report.save(kind, results, report.speed(results, {**ENTRIES, **STRATEGIES}))
+        report.save("strategies" if options.strategies else "engine", results, text)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The sinusoid problem of Finn et al. 2017, as plain numpy arrays that every entry shares."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Weights = tuple[tuple[Array, Array], ...]  # (matrix in x out, bias) per layer
 
 LAYERS = (1, 40, 40, 1)
 BATCHES = 400
@@ -22,7 +24,7 @@ class Problem:
     support_y: Array
     query_x: Array
     query_y: Array
-    weights: tuple[tuple[Array, Array], ...]  # (matrix in x out, bias) per layer
+    weights: Weights
     inner_steps: int
     inner_rate: float = 0.01
     outer_rate: float = 1e-3
@@ -50,10 +52,10 @@ def make_problem(inner_steps: int) -> Problem:
     )
 
 
-def make_weights(layers: tuple[int, ...], rng: np.random.Generator) -> tuple[tuple[Array, Array], ...]:
+def make_weights(layers: tuple[int, ...], rng: np.random.Generator) -> Weights:
     """Uniform in ±1/sqrt(inputs), torch's own default: no entry's loss starts out of proportion."""
     weights = []
-    for inputs, outputs in zip(layers[:-1], layers[1:], strict=True):
+    for inputs, outputs in pairwise(layers):
         bound = inputs**-0.5
         matrix = rng.uniform(-bound, bound, (inputs, outputs)).astype(np.float32)
         bias = rng.uniform(-bound, bound, outputs).astype(np.float32)

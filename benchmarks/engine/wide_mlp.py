@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sinusoid import Array, make_weights
+from sinusoid import Array, Weights, make_weights
 
 WIDTH = 512
 POINTS = 512
@@ -16,7 +16,7 @@ class WideProblem:
     support_y: Array
     query_x: Array
     query_y: Array
-    weights: tuple[tuple[Array, Array], ...]
+    weights: Weights
     inner_steps: int
     inner_rate: float = RATE
 

@@ -20,14 +20,14 @@ def main(name: str, inner_steps: int, threads: str) -> None:
     os.dup2(2, 1)
     warnings.simplefilter("ignore")  # the older libraries warn at every step
 
-    from entries import NotInstalled, load
+    from entries import NotInstalledError, load
     from sinusoid import make_problem
 
     if threads == "single":
         machine.limit_torch_threads()
     try:
         run = load(name, make_problem(inner_steps))
-    except NotInstalled as reason:
+    except NotInstalledError as reason:
         print(json.dumps({"missing": str(reason)}), file=answers)
         return
     print(json.dumps({"ready": True}), file=answers)

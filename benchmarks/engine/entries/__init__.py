@@ -12,7 +12,7 @@ from sinusoid import Problem
 Run = Callable[[int], NDArray[np.floating]]
 
 
-class NotInstalled(Exception):
+class NotInstalledError(Exception):
     """The contestant cannot run here; the message says why."""
 
 
@@ -49,7 +49,7 @@ NOT_EXACT = {"jax_first_order", "kshot_first_order"}
 
 
 def load(name: str, problem: Problem) -> Run:
-    """Raise NotInstalled where the contestant cannot run."""
+    """Raise NotInstalledError where the contestant cannot run."""
     if name in STRATEGIES:
         library, _, strategy = name.partition("_")
         return importlib.import_module(f"entries.{library}_strategy_entry").build(problem, strategy)

@@ -58,7 +58,9 @@ def outer_step(
     return adam, step
 
 
-def scan_run(problem: Problem, step: Callable[[Any, Batch], tuple[Any, jax.Array]], carry: Any) -> Run:
+def scan_run(
+    problem: Problem, step: Callable[[Any, Batch], tuple[Any, jax.Array]], carry: Any
+) -> Run:
     """Run `step` with many outer steps to a device call."""
     tasks = device_tasks(problem)
 

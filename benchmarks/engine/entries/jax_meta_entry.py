@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import optax
 from sinusoid import Problem
 
-from entries import NotInstalled, Run
+from entries import NotInstalledError, Run
 from entries.jax_common import Batch, mse, scan_run
 
 try:
     from jax_meta.metalearners import MAML
 except ModuleNotFoundError as missing:
-    raise NotInstalled(f"jax_meta is not installed ({missing})") from missing
+    raise NotInstalledError(f"jax_meta is not installed ({missing})") from missing
 
 Data = namedtuple("Data", ["inputs", "targets"])
 

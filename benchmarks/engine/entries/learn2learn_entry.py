@@ -9,14 +9,14 @@ import torch
 from sinusoid import Problem
 from torch.nn.functional import mse_loss
 
-from entries import NotInstalled, Run
+from entries import NotInstalledError, Run
 from entries.torch_common import as_numpy, batches, module
 
 
 def _maml() -> type:
     spec = importlib.util.find_spec("learn2learn")
     if spec is None:
-        raise NotInstalled("learn2learn is not installed")
+        raise NotInstalledError("learn2learn is not installed")
     # The package's own __init__ also imports its vision and gym parts, whose dependencies
     # (torchvision, gym) MAML does not touch: enter the package without running that file.
     package = types.ModuleType("learn2learn")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from sinusoid import Problem
 
-from entries import NotInstalled, Run
+from entries import NotInstalledError, Run
 from entries.jax_common import Batch, predict, scan_run
 
 try:
@@ -20,7 +20,7 @@ try:
     import metax.learner
     import metax.module
 except ImportError as missing:
-    raise NotInstalled("metax is not installed (it is not on PyPI)") from missing
+    raise NotInstalledError("metax is not installed (it is not on PyPI)") from missing
 
 
 def squared_error(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sinusoid import Array, Problem
+from sinusoid import Problem, Weights
 
 Params = tuple[torch.Tensor, ...]  # matrix, bias, matrix, bias, ...
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -18,11 +18,11 @@ def mse(params: Params, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.mse_loss(predict(params, x), y)
 
 
-def flat_params(weights: tuple[tuple[Array, Array], ...]) -> Params:
+def flat_params(weights: Weights) -> Params:
     return tuple(torch.tensor(a) for layer in weights for a in layer)
 
 
-def module(weights: tuple[tuple[Array, Array], ...]) -> torch.nn.Sequential:
+def module(weights: Weights) -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
     for matrix, bias in weights:
         linear = torch.nn.Linear(*matrix.shape)

@@ -31,7 +31,9 @@ MEASURED = {
     "kshot_nested": ("kshot", "nested", 'kshot `unrolled(memory="nested")`'),
     "kshot_mixed_mode": ("kshot", "mixed_mode", 'kshot `mixed_mode(memory="none")`'),
     "kshot_mixed_mode_nested": (
-        "kshot", "mixed_mode_nested", 'kshot `mixed_mode(memory="nested")`',
+        "kshot",
+        "mixed_mode_nested",
+        'kshot `mixed_mode(memory="nested")`',
     ),
     "kshot_first_order": ("kshot", "first_order", "kshot `first_order` (not exact)"),
     "torch_func": ("torch_func", "unrolled", "torch.func"),
@@ -40,6 +42,6 @@ MEASURED = {
 
 
 def load(name: str, problem: WideProblem) -> MetaGradient:
-    """Raise entries.NotInstalled where it cannot run."""
+    """Raise entries.NotInstalledError where it cannot run."""
     file, strategy, _ = MEASURED[name]
     return importlib.import_module(f"meta_gradients.{file}_gradient").build(problem, strategy)
