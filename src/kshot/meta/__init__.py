@@ -20,6 +20,7 @@ from kshot.meta.history import History
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Stateful, SumOfSquares
 from kshot.meta.metrics import read_metrics
+from kshot.meta.plan import Plan, plan_memory
 from kshot.meta.sharding import shard_tasks, task_mesh
 from kshot.meta.stream import DeviceTasks, FixedTasks, HostTasks, TaskStream
 from kshot.meta.task import Task, first_shots, shots, stack_tasks, take
@@ -36,6 +37,7 @@ __all__ = [
     "Info",
     "Learner",
     "MetaAlgorithm",
+    "Plan",
     "Report",
     "State",
     "Stateful",
@@ -62,6 +64,7 @@ __all__ = [
     "mamlpp",
     "meta_sgd",
     "metagrads",
+    "plan_memory",
     "probabilistic",
     "problems",
     "read_metrics",
