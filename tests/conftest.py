@@ -31,6 +31,14 @@ def x64() -> Iterator[None]:
 
 
 @pytest.fixture
+def quick_compile() -> Iterator[None]:
+    """Compile without optimising: for tests of values, whose programs run once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
 def key() -> jax.Array:
     """The JAX key to start from."""
     return jax.random.key(0)
