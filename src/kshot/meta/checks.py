@@ -6,6 +6,8 @@ is seen. Later non-finite tasks are left out and counted by the step itself.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -57,14 +59,27 @@ def values(stack: Task) -> None:
 
 
 def support(data: PyTree) -> None:
-    """Check one support set, as `tasks` does."""
+    """Check one support set, its values always: here no other task makes up for a bad one.
+
+    Raises:
+        TaskError: an empty set, leaves of unequal shots, or a value that is not finite.
+    """
     signature = _signature(data)
-    if signature in _seen:
-        return
-    _axes(data, "support", 1)
-    if _concrete(data):
-        _values(Task(data), ("shot",))
+    if signature not in _seen:
+        _axes(data, "support", 1)
         _seen.add(signature)
+    _values(Task(data), ("shot",))
+
+
+def query(task: Task) -> None:
+    """Check that there is a query set to judge by.
+
+    Raises:
+        TaskError: there is none.
+    """
+    if task.query is None:
+        todo = "Split the shots in two, or adapt() and judge by a loss of your own."
+        raise TaskError("a query set to judge by", "query=None", todo)
 
 
 def loss(objective: Objective, params: PyTree, stats: PyTree, data: PyTree) -> None:
@@ -75,8 +90,8 @@ def loss(objective: Objective, params: PyTree, stats: PyTree, data: PyTree) -> N
     """
     row = stats_at(stats, 0)
 
-    def value(params: PyTree, data: PyTree) -> jax.Array:
-        return objective(params, data, row)
+    def value(params: PyTree, data: PyTree) -> Any:  # noqa: ANN401 - what it is, is the question
+        return objective.evaluate(params, row, data)[0]
 
     shapes, data = jax.tree.map(_shape, (params, data))
     out = jax.eval_shape(value, shapes, data)

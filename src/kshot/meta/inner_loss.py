@@ -98,7 +98,7 @@ class InnerLoss(eqx.Module):
         """Return the residual vector as a function of the moving leaves.
 
         Raises:
-            LossError: the loss is not a `SumOfSquares`.
+            LossError: the loss is not a `SumOfSquares`, or it is pulled.
         """
         objective = self.objective
         if not isinstance(objective, SumOfSquares):
@@ -106,6 +106,12 @@ class InnerLoss(eqx.Module):
                 "a SumOfSquares loss for this inner rule",
                 type(objective).__name__,
                 "Give meta.SumOfSquares(residuals) with residuals(params, data) -> array.",
+            )
+        if self.pull is not None:
+            raise LossError(
+                "a gradient rule inside rules.proximal",
+                "a least-squares rule, which would drop the pull",
+                "Use its own prior instead: precision=.",
             )
         still, data = self.route.enter((self.still, data))
         return lambda m: objective.vector(eqx.combine(m, still), data)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
@@ -88,6 +89,9 @@ def _check(params: PyTree) -> None:
             raise ParameterError(
                 "arrays as parameter leaves", f"{name}: {type(leaf).__name__}", todo
             )
-        if not eqx.is_inexact_array(leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
             todo = "Cast it to a floating dtype, or keep it out of the parameters (close over it)."
             raise ParameterError("floating parameter leaves", f"{name}: {leaf.dtype}", todo)
+        if not isinstance(leaf, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(leaf))):
+            todo = "Start from finite values: no gradient leads back from NaN."
+            raise ParameterError("finite parameters", f"{name}: not finite", todo)

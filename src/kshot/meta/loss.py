@@ -48,7 +48,7 @@ class Plain(Objective):
 
     fn: Callable = eqx.field(static=True)
 
-    def evaluate(self, params: PyTree, stats: PyTree, data: PyTree) -> tuple[Scalar, Extra]:
+    def evaluate(self, params: PyTree, stats: PyTree, data: PyTree) -> tuple[Any, Extra]:
         """Return the value, and the auxiliary values where the function returns a pair."""
         del stats
         out: Any = self.fn(params, data)

@@ -35,9 +35,10 @@ def always_zero(fn: Callable, *args: PyTree) -> bool:
     program = trace(fn, *args)
     if any(used_inputs(program)):
         return False
-    inputs = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in program.jaxpr.invars]
-    outputs = jax.core.eval_jaxpr(program.jaxpr, program.consts, *inputs)
-    return not any(bool(jnp.any(out != 0)) for out in outputs)
+    with jax.ensure_compile_time_eval():  # this is asked while a step is traced
+        inputs = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in program.jaxpr.invars]
+        outputs = jax.core.eval_jaxpr(program.jaxpr, program.consts, *inputs)
+        return not any(bool(jnp.any(out != 0)) for out in outputs)
 
 
 PRODUCTS = ("dot_general", "conv", "scatter", "gather", "sort", "cholesky", "triangular_solve")

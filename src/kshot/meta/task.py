@@ -42,6 +42,12 @@ def stack_tasks(tasks: Sequence[Task]) -> Task:
                 f"task {index} with {_difference(first, other)[1]}",
                 "Pad or subsample to equal shots, or batch tasks of equal shape together.",
             )
+        if jax.tree.structure(task) != jax.tree.structure(tasks[0]):
+            raise TaskError(
+                f"every task structured like task 0, {jax.tree.structure(tasks[0])}",
+                f"task {index}: {jax.tree.structure(task)}",
+                "Use the same containers in every task.",
+            )
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,7 +66,7 @@ def expect_same_type(what: str, before: PyTree, after: PyTree) -> None:
             raise ContractError(f"{what}: {name} to stay {_type(old)}", _type(new), todo)
 
 
-def _type(leaf: object) -> str:
+def _type(leaf: Any) -> str:  # noqa: ANN401 - arrays or shapes
     weak = " (weak)" if getattr(leaf, "weak_type", False) else ""
     return f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}{weak}"
 

@@ -29,7 +29,8 @@ def train(algorithm: MetaAlgorithm, state: State, steps: int = OUTER_STEPS) -> t
     """
     stream = sinusoids(jax.random.key(3), TASKS * steps, SHOTS, SHOTS)
     step, traces = counted(algorithm.step)
-    for i in range(steps):
+    state, info = step(state, take(stream, slice(TASKS)))
+    for i in range(1, steps):
         state, info = step(state, take(stream, slice(TASKS * i, TASKS * (i + 1))))
     if traces() != 1:
         todo = "Its state changes type, or it depends on something that is not an array."
