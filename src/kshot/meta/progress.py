@@ -18,10 +18,15 @@ SECONDS_BETWEEN_LINES = 10.0
 class Reporter(abc.ABC):
     """Shows progress; made by `reporter`."""
 
-    def __init__(self, start: int, total: int) -> None:
-        """Begin at ``start`` of ``total`` outer steps; the first call compiles."""
-        self.start, self.step, self.total = start, start, total
+    def __init__(self, total: int) -> None:
+        """Begin a run of ``total`` outer steps."""
+        self.step, self.total = 0, total
         self._clock: tuple[int, float] | None = None
+
+    def begin(self, step: int) -> None:
+        """Tell that the first device call, which compiles, starts from ``step``."""
+        self.step = step
+        self.show("compiling …", at_once=True)
 
     def update(self, step: int, loss: float, skipped: int) -> None:
         """Tell how far the run is.
@@ -34,7 +39,7 @@ class Reporter(abc.ABC):
         self.step = step
         # the clock starts when the first call is over: compiling says nothing about speed.
         self._clock = self._clock or (step, time.monotonic())
-        self.show(loss, skipped)
+        self.show(self.words(loss, skipped), at_once=step >= self.total)
 
     @property
     def speed(self) -> float | None:
@@ -52,8 +57,8 @@ class Reporter(abc.ABC):
         return text
 
     @abc.abstractmethod
-    def show(self, loss: float, skipped: int) -> None:
-        """Show the present state."""
+    def show(self, words: str, *, at_once: bool) -> None:
+        """Show the step and some words; ``at_once`` where they must not wait for the next ones."""
 
     @abc.abstractmethod
     def note(self, text: str) -> None:
@@ -67,9 +72,9 @@ class Reporter(abc.ABC):
 class Bar(Reporter):
     """A rich progress bar on standard error."""
 
-    def __init__(self, start: int, total: int) -> None:
+    def __init__(self, total: int) -> None:
         """Show the bar at once."""
-        super().__init__(start, total)
+        super().__init__(total)
         columns = (
             SpinnerColumn(),
             BarColumn(bar_width=24),
@@ -78,11 +83,11 @@ class Bar(Reporter):
         )
         self._rich = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
         self._rich.start()
-        self._task = self._rich.add_task("compiling …", total=total, completed=start)
+        self._task = self._rich.add_task("starting …", total=total)
 
-    def show(self, loss: float, skipped: int) -> None:
-        """Move the bar."""
-        words = self.words(loss, skipped)
+    def show(self, words: str, *, at_once: bool) -> None:
+        """Move the bar; it is drawn four times a second."""
+        del at_once
         self._rich.update(self._task, completed=self.step, description=words)
 
     def note(self, text: str) -> None:
@@ -97,20 +102,20 @@ class Bar(Reporter):
 class Lines(Reporter):
     """A plain line on standard error at the start, every ten seconds, and at the end."""
 
-    def __init__(self, start: int, total: int) -> None:
+    def __init__(self, total: int) -> None:
         """Say that it begins."""
-        super().__init__(start, total)
+        super().__init__(total)
         self._console = Console(stderr=True, soft_wrap=True)
         self._last = time.monotonic()
-        self.note(f"step {start}/{total}  compiling …")
+        self.note(f"training to step {total}")
 
-    def show(self, loss: float, skipped: int) -> None:
-        """Print a line if the last is old enough, or if this is the end."""
+    def show(self, words: str, *, at_once: bool) -> None:
+        """Print a line if the last is old enough, or if it must not wait."""
         now = time.monotonic()
-        if self.step < self.total and now - self._last < SECONDS_BETWEEN_LINES:
+        if not at_once and now - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last = now
-        self.note(f"step {self.step}/{self.total}  {self.words(loss, skipped)}")
+        self.note(f"step {self.step}/{self.total}  {words}")
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -123,7 +128,7 @@ class Lines(Reporter):
 class Silent(Reporter):
     """Shows nothing."""
 
-    def show(self, loss: float, skipped: int) -> None:
+    def show(self, words: str, *, at_once: bool) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:
@@ -133,12 +138,11 @@ class Silent(Reporter):
         """Nothing is left to do."""
 
 
-def reporter(show: Show, start: int, total: int) -> Reporter:
+def reporter(show: Show, total: int) -> Reporter:
     """Return what shows the progress.
 
     Args:
         show: ``"bar"``, ``"lines"``, ``"none"``, or ``"auto"``: a bar in a terminal, else lines.
-        start: outer steps already taken.
         total: the outer step at which training ends.
     """
     kinds = {"bar": Bar, "lines": Lines, "none": Silent}
@@ -147,7 +151,7 @@ def reporter(show: Show, start: int, total: int) -> Reporter:
     if show not in kinds:
         todo = "Choose one of them."
         raise OptionError("progress: auto, bar, lines or none", repr(show), todo)
-    return kinds[show](start, total)
+    return kinds[show](total)
 
 
 def _duration(seconds: float) -> str:

@@ -67,8 +67,7 @@ class Schedule:
     def __post_init__(self) -> None:
         """Refuse anything below one."""
         for name, value in vars(self).items():
-            if not isinstance(value, int) or value < 1:
-                raise OptionError(f"{name} ≥ 1", repr(value), "It counts outer steps.")
+            at_least_one(name, value)
 
     def next_stop(self, step: int) -> int:
         """Return the next step at which there is something to do for the host."""
@@ -78,6 +77,12 @@ class Schedule:
     def due(self, step: int, every: int) -> bool:
         """Whether something done every so many steps, and at the end, is due."""
         return step % every == 0 or step == self.steps
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Raise OptionError unless a number of outer steps is one or more."""
+    if not isinstance(value, int) or value < 1:
+        raise OptionError(f"{name} ≥ 1", repr(value), "It counts outer steps.")
 
 
 def train(
@@ -103,7 +108,7 @@ def train(
     """Take outer steps until ``steps`` have been taken since initialisation.
 
     With ``checkpoints``, the same call resumes where an earlier one was killed, and ends with the
-    same bits as if nothing had happened (same device, same versions). Clip gradients in the
+    same bits as if nothing had happened (on the same device and versions). Clip gradients in the
     algorithm's ``outer``: ``optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))``.
 
     Args:
@@ -123,7 +128,8 @@ def train(
             and on training tasks is recorded: their difference is the meta-overfitting gap.
         validate_every: steps from one such measurement to the next; there is one at the end, too.
         patience: give up after so many steps in a row in which no task gave a finite gradient.
-        callbacks: called after each row of metrics; one that returns True ends the training.
+        callbacks: called after each row of metrics, in every process; one that returns True ends
+            the training.
         progress: ``"bar"``, ``"lines"``, ``"none"``; ``"auto"`` is a bar in a terminal, else lines.
         mesh: the devices to spread tasks over, see `kshot.meta.task_mesh`; by default all
             that divide the tasks evenly.
@@ -135,31 +141,26 @@ def train(
         DivergedError: ``patience`` is exhausted; the state is in the last checkpoint.
     """
     schedule = Schedule(steps, log_every, checkpoint_every, validate_every, patience)
-    stream = as_stream(tasks)
-    identity = run_fingerprint(algorithm, stream, seed, state)
-    folder = None if checkpoints is None else Path(checkpoints)
-    state, step, notes = _resumed(state, folder, identity, steps)
-    first = stream.at(seed, step)
-    checks.tasks(first, needs_query=False)
-    checks.values(first)
-    count = jax.tree.leaves(first)[0].shape[0]
-    mesh = mesh_for(count) if mesh is None else check_divisible(count, mesh)
-    most = steps_per_call or steps_that_fit(stream, first, seed, step)
-    program = Program(algorithm, stream, jax.random.key(seed), seed, most, mesh)
-    gap = None if validation is None else _gap_meter(program, validation)
     with contextlib.ExitStack() as stack:
+        # whatever takes long, from importing Orbax on, happens under the eyes of the user.
+        screen = _screen(progress, steps)
+        stack.callback(screen.close)
+        stream = as_stream(tasks)
+        identity = run_fingerprint(algorithm, stream, seed, state)
+        folder = None if checkpoints is None else Path(checkpoints)
+        state, step, notes = _resumed(state, folder, identity, steps)
+        program = _program(algorithm, stream, seed, step, steps_per_call, mesh)
+        gap = None if validation is None else _gap_meter(program, validation)
         config = {name: identity[name] for name in ("algorithm", "tasks")} | vars(schedule)
-        manifest = Manifest(KIND, config, seed)
-        sinks = _sinks(metrics, tensorboard, manifest, step, notes)
-        screen = _screen(progress, step, steps)
-        for opened in (*sinks, screen):
-            stack.callback(opened.close)
+        sinks = _sinks(metrics, tensorboard, Manifest(KIND, config, seed), step, notes)
+        for sink in sinks:
+            stack.callback(sink.close)
         book = stack.enter_context(Checkpoints(folder, identity)) if folder else None
         for note in notes:
             screen.note(note)
+        screen.begin(step)
         run = _Run(schedule, Ledger(step), screen, sinks, book, gap, callbacks)
-        calls = device_calls(program, state, step, schedule.next_stop)
-        state = run.follow(calls, state)
+        state = run.follow(device_calls(program, state, step, schedule.next_stop), state)
     return TrainResult(state, run.ledger.history())
 
 
@@ -254,8 +255,28 @@ def _sinks(
     return sinks
 
 
-def _screen(progress: Show, start: int, steps: int) -> Reporter:
-    return reporter(progress if jax.process_index() == 0 else "none", start, steps)
+def _screen(progress: Show, steps: int) -> Reporter:
+    return reporter(progress if jax.process_index() == 0 else "none", steps)
+
+
+def _program(
+    algorithm: MetaAlgorithm,
+    stream: TaskStream,
+    seed: int,
+    step: int,
+    steps_per_call: int | None,
+    mesh: Mesh | None,
+) -> Program:
+    """Look at the first tasks before anything is compiled, and settle what depends on them."""
+    first = stream.at(seed, step)
+    checks.tasks(first, needs_query=False)
+    checks.values(first)
+    count = jax.tree.leaves(first)[0].shape[0]
+    mesh = mesh_for(count) if mesh is None else check_divisible(count, mesh)
+    if steps_per_call is None:
+        steps_per_call = steps_that_fit(stream, first, seed, step)
+    at_least_one("steps_per_call", steps_per_call)
+    return Program(algorithm, stream, jax.random.key(seed), seed, steps_per_call, mesh)
 
 
 def _gap_meter(program: Program, new: Task) -> Callable[[State], Gap]:

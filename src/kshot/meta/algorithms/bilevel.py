@@ -6,6 +6,9 @@ baselines are all this one class with other arguments; see `kshot.meta.algorithm
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,8 +24,9 @@ from kshot.meta.algorithms.reduce import Reduce
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner, Where, make_learner, selection
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When
+from kshot.meta.metagrads.base import Differentiated, MetaGrad, Outcome, When, differentiate
 from kshot.meta.metagrads.inner_loop import stats_at
+from kshot.meta.metagrads.memory import is_small
 from kshot.meta.metagrads.routes import REVERSE
 from kshot.meta.rules.base import InnerRule, PosteriorRule
 from kshot.meta.rules.posterior import Posterior
@@ -75,6 +79,7 @@ class Bilevel(MetaAlgorithm):
 
     def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the query loss before adaptation and after each step."""
+        checks.query(task)
         return _losses(self, state, task, self.steps_to_adapt(steps))
 
     def posterior(self, state: State, support: PyTree, params: PyTree = None) -> Posterior:
@@ -115,7 +120,7 @@ class Bilevel(MetaAlgorithm):
         return eqx.partition(learner, Learner(params, learner.rule.learned(), learner.moves))
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=0)
 def _step(algorithm: Bilevel, state: State, tasks: Task) -> tuple[State, Info]:
     objective, learner, stats = algorithm.objective, state.learner, state.stats
     checks.loss(objective, learner.params, stats, take(tasks.support, 0))
@@ -123,17 +128,39 @@ def _step(algorithm: Bilevel, state: State, tasks: Task) -> tuple[State, Info]:
     def gradient(task: Task, when: When) -> tuple[Outcome, Learner]:
         return algorithm.metagrad(learner, objective, task, when, stats)
 
-    return outer_step(gradient, algorithm.as_outer(), state, tasks)
+    as_one = _as_one(algorithm.metagrad, state, objective) if is_small(learner.params) else None
+    return outer_step(gradient, algorithm.as_outer(), state, tasks, as_one)
 
 
-@eqx.filter_jit
+def _as_one(
+    metagrad: MetaGrad, state: State, objective: Objective
+) -> Callable[[Task, When], tuple[Outcome, Learner]] | None:
+    """Return the gradient of the tasks' summed loss, where there is such a thing.
+
+    A step that has it compiles two ways, so only small models, quick to compile, are given it.
+    """
+    if not isinstance(metagrad, Differentiated):
+        return None
+
+    def gradient(tasks: Task, whens: When) -> tuple[Outcome, Learner]:
+        def losses(learner: Learner) -> Outcome:
+            return jax.vmap(
+                lambda task, when: metagrad.outer_loss(learner, objective, task, when, state.stats)
+            )(tasks, whens)
+
+        return differentiate(losses, state.learner)
+
+    return gradient
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def _adapt(algorithm: Bilevel, state: State, support: PyTree, steps: int) -> PyTree:
     checks.loss(algorithm.objective, state.learner.params, state.stats, support)
     metagrad, objective = algorithm.metagrad, algorithm.objective
     return metagrad.adapt(state.learner, objective, support, steps, state.stats).params
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def _losses(algorithm: Bilevel, state: State, task: Task, steps: int) -> Float[Array, " points"]:
     objective, stats = algorithm.objective, state.stats
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -84,6 +85,7 @@ class Ensemble(MetaAlgorithm):
 
     def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the error of the members' mean prediction before and after each step."""
+        checks.query(task)
         return _losses(self, state, task, self.base.steps_to_adapt(steps))
 
     def residuals(self) -> SumOfSquares:
@@ -112,7 +114,7 @@ def ensemble(base: Bilevel, members: int = 4, diversity: float = 0.1) -> Ensembl
     return made
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=0)
 def _step(algorithm: Ensemble, state: State, tasks: Task) -> tuple[State, Info]:
     base, objective = algorithm.base, algorithm.residuals()
     diverse = Diverse(objective, algorithm.diversity)
@@ -131,13 +133,13 @@ def _step(algorithm: Ensemble, state: State, tasks: Task) -> tuple[State, Info]:
     return outer_step(gradient, base.as_outer(), state, tasks)
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def _adapt(algorithm: Ensemble, state: State, support: PyTree, steps: int) -> PyTree:
     metagrad, objective = algorithm.base.metagrad, algorithm.base.objective
     return _each_member(state, lambda m: metagrad.adapt(m, objective, support, steps).params)
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def _losses(algorithm: Ensemble, state: State, task: Task, steps: int) -> Float[Array, " points"]:
     objective, metagrad = algorithm.residuals(), algorithm.base.metagrad
 

@@ -6,6 +6,7 @@ gradient at all (Patacchiola et al. 2020, arXiv 1910.05199).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -99,6 +100,7 @@ class GaussianProcess(MetaAlgorithm):
 
     def losses(self, state: State, task: Task, steps: int | None = None) -> Float[Array, " points"]:
         """Return the mean squared query error of the prior mean (zero), then of the posterior."""
+        checks.query(task)
         posterior = condition(self.features, state.params, task.support)
         x, y = task.query
         before, after = jnp.mean(y**2), jnp.mean((posterior(x)[0] - y) ** 2)
@@ -171,7 +173,7 @@ def marginal_nats(features: Features, params: tuple[PyTree, Kernel], task: Task)
     return 0.5 * (fit + volume) / y.size + 0.5 * jnp.log(2 * jnp.pi)
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnums=0)
 def _step(algorithm: GaussianProcess, state: State, tasks: Task) -> tuple[State, Info]:
     nats = predictive_nats if algorithm.criterion == "predictive" else marginal_nats
 

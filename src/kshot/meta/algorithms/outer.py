@@ -46,15 +46,34 @@ def outer_step(
     outer: Outer,
     state: State,
     tasks: Task,
+    as_one: Callable[[Task, When], tuple[Outcome, Learner]] | None = None,
 ) -> tuple[State, Info]:
-    """Take one outer step with the meta-gradient of one task given as a function."""
-    step_key = jax.random.fold_in(state.key, state.step)
+    """Take one outer step.
 
-    def per_task(task: Task, index: Array) -> tuple[Outcome, Learner]:
-        outcome, grad = gradient(task, When(state.step, jax.random.fold_in(step_key, index)))
+    Args:
+        gradient: the meta-gradient of one task.
+        outer: how the outer loop moves.
+        state: where it is.
+        tasks: the meta-batch.
+        as_one: the gradient of the summed loss of stacked tasks, where it is cheaper.
+    """
+
+    def when(index: Array) -> When:
+        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
+        return When(state.step, key)
+
+    def per_task(task: Task, index: Array) -> tuple[Outcome, PyTree]:
+        outcome, grad = gradient(task, when(index))
         return outcome, outer.split(grad)[0]
 
-    reduced = reduce_tasks(per_task, tasks, outer.reduce, outer.tasks_in_parallel)
+    def summed(tasks: Task, indices: Array) -> tuple[Outcome, PyTree]:
+        assert as_one is not None
+        outcomes, grad = as_one(tasks, jax.vmap(when)(indices))
+        return outcomes, outer.split(grad)[0]
+
+    reduced = reduce_tasks(
+        per_task, tasks, outer.reduce, outer.tasks_in_parallel, None if as_one is None else summed
+    )
     learned, fixed = outer.split(state.learner)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counts with floats.
         updates, opt_state = outer.optimiser.update(reduced.grad, state.opt_state, learned)

@@ -16,6 +16,8 @@ from kshot.meta.task import Task, take
 Reduce = Literal["mean", "sum"]
 # one task and its index -> what happened, and the gradient on the learned leaves.
 PerTask = Callable[[Task, Array], tuple[Outcome, PyTree]]
+# stacked tasks and their indices -> what happened per task, and the gradient of the summed loss.
+AsOne = Callable[[Task, Array], tuple[Outcome, PyTree]]
 
 
 class Reduced(NamedTuple):
@@ -27,7 +29,11 @@ class Reduced(NamedTuple):
 
 
 def reduce_tasks(
-    per_task: PerTask, tasks: Task, reduce: Reduce, tasks_in_parallel: int | None
+    per_task: PerTask,
+    tasks: Task,
+    reduce: Reduce,
+    tasks_in_parallel: int | None,
+    as_one: AsOne | None = None,
 ) -> Reduced:
     """Return the gradient reduced over the tasks whose own gradient is finite.
 
@@ -36,12 +42,22 @@ def reduce_tasks(
         tasks: tasks stacked along a leading axis.
         reduce: ``"mean"`` or ``"sum"`` over the tasks that count.
         tasks_in_parallel: this many tasks at once, the chunks one after another; all if None.
+        as_one: the gradient of a chunk's summed loss, where there is such a thing: tried first, and
+            good unless anything in it is not finite.
     """
     count = len(jax.tree.leaves(tasks)[0])
     indices = jnp.arange(count, dtype=jnp.int32)
     chunk = count if tasks_in_parallel is None else min(tasks_in_parallel, count)
     whole = count // chunk * chunk
-    body = lambda part: _sum_chunk(per_task, *part)  # noqa: E731
+
+    def body(part: tuple[Task, Array]) -> Reduced:
+        if as_one is None:
+            return _sum_guarded(per_task, *part)
+        outcomes, total = as_one(*part)
+        clean = trees.all_finite((total, outcomes.loss))
+        whole = Reduced(total, outcomes, jnp.ones(len(part[1]), bool))
+        return jax.lax.cond(clean, lambda: whole, lambda: _sum_guarded(per_task, *part))
+
     if chunk == count:
         total, outcomes, kept = body((tasks, indices))
     else:
@@ -51,7 +67,7 @@ def reduce_tasks(
     return Reduced(total, outcomes, kept)
 
 
-def _sum_chunk(per_task: PerTask, tasks: Task, indices: Int[Array, " chunk"]) -> Reduced:
+def _sum_guarded(per_task: PerTask, tasks: Task, indices: Int[Array, " chunk"]) -> Reduced:
     def guarded(task: Task, index: Array) -> tuple[PyTree, Outcome, Array]:
         outcome, grad = per_task(task, index)
         kept = trees.all_finite((grad, outcome.loss))

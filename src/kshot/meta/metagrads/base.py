@@ -80,6 +80,32 @@ class MetaGrad(eqx.Module):
         return run_inner_loop(learner, loss, data, [Segment(steps, REVERSE)], stats, each)
 
 
+class Differentiated(MetaGrad):
+    """A meta-gradient that is the derivative of an outer loss.
+
+    Only of such can the sum over tasks be differentiated as one, which is cheaper than summing the
+    tasks' gradients: shared parameters then meet all tasks in one product.
+    """
+
+    @abc.abstractmethod
+    def outer_loss(
+        self, learner: Learner, loss: Objective, task: Task, when: When, stats: PyTree
+    ) -> Outcome:
+        """Return the outcome, whose loss is what the outer loop differentiates."""
+
+    def __call__(
+        self,
+        learner: Learner,
+        loss: Objective,
+        task: Task,
+        when: When | None = None,
+        stats: PyTree = None,
+    ) -> tuple[Outcome, Learner]:
+        """Return the outcome and the gradient of its loss on every learned leaf of the learner."""
+        when = start_of_training() if when is None else when
+        return differentiate(lambda part: self.outer_loss(part, loss, task, when, stats), learner)
+
+
 def check_steps(steps: int, least: int = 0) -> int:
     """Return the step count, or raise OptionError if it is below ``least``."""
     if not isinstance(steps, int) or steps < least:
@@ -88,10 +114,10 @@ def check_steps(steps: int, least: int = 0) -> int:
     return steps
 
 
-def differentiate(
-    fn: Callable[[Learner], tuple[Scalar, Outcome]], learner: Learner
-) -> tuple[Outcome, Learner]:
-    """Return the outcome, and the gradient of ``fn`` on every leaf that is learned; zero elsewhere.
+def differentiate(fn: Callable[[Learner], Outcome], learner: Learner) -> tuple[Outcome, Learner]:
+    """Return what ``fn`` returns, and the gradient of its summed loss on every learned leaf.
+
+    The gradient is zero on the leaves that are not learned.
 
     A fixed rate must not be differentiated at all: its gradient alone would make the inner loop
     keep every step's gradient.
@@ -99,8 +125,12 @@ def differentiate(
     params = jax.tree.map(lambda _: True, learner.params)
     mask = Learner(params, learner.rule.learned(), learner.moves)
     learned, fixed = eqx.partition(learner, mask)
-    of_learned = lambda part: fn(eqx.combine(part, fixed))  # noqa: E731
-    (_, outcome), grad = jax.value_and_grad(of_learned, has_aux=True)(learned)
+
+    def total(part: PyTree) -> tuple[Scalar, Outcome]:
+        outcome = fn(eqx.combine(part, fixed))
+        return jnp.sum(outcome.loss), outcome
+
+    (_, outcome), grad = jax.value_and_grad(total, has_aux=True)(learned)
     return outcome, eqx.combine(grad, trees.zeros_like(fixed))
 
 

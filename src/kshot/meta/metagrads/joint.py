@@ -5,38 +5,28 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree, Scalar
+from jaxtyping import PyTree
 
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When, differentiate
+from kshot.meta.metagrads.base import Differentiated, Outcome, When
 from kshot.meta.metagrads.inner_loop import stats_at
 from kshot.meta.task import Task
 
 
-class Joint(MetaGrad):
+class Joint(Differentiated):
     """The gradient of the loss on all of a task's data, unadapted; see `joint`."""
 
     steps: int = eqx.field(static=True)
 
-    def __call__(
-        self,
-        learner: Learner,
-        loss: Objective,
-        task: Task,
-        when: When | None = None,
-        stats: PyTree = None,
-    ) -> tuple[Outcome, Learner]:
-        """Return the loss of support and query together, and its gradient."""
+    def outer_loss(
+        self, learner: Learner, loss: Objective, task: Task, when: When, stats: PyTree
+    ) -> Outcome:
+        """Return the loss of support and query together."""
         del when
-        data = pooled(task)
-
-        def value(learner: Learner) -> tuple[Scalar, Outcome]:
-            value, extra = loss.evaluate(learner.params, stats_at(stats, 0), data)
-            rows = jax.tree.map(lambda row: row[None], extra.stats)
-            return value, Outcome(value, jnp.zeros((0,), value.dtype), extra.aux, rows)
-
-        return differentiate(value, learner)
+        value, extra = loss.evaluate(learner.params, stats_at(stats, 0), pooled(task))
+        rows = jax.tree.map(lambda row: row[None], extra.stats)
+        return Outcome(value, jnp.zeros((0,), value.dtype), extra.aux, rows)
 
     def needs_query(self) -> bool:
         """Return False."""

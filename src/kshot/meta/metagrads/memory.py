@@ -31,7 +31,7 @@ MODES: tuple[Memory, ...] = ("none", "per_step", "nested")
 # more than reading it. Beyond it, copies of φ may take half as much before blocks are made again.
 KEEP_ALL = 32 * 2**20
 UNROLL_STEPS = 10
-UNROLL_PARAMETERS = 100_000
+SMALL = 100_000
 
 
 class Sizes(NamedTuple):
@@ -77,11 +77,16 @@ def predict(sizes: Sizes, steps: int, memory: Memory, route: Route) -> int:
     return base + steps * sizes.activations
 
 
+def is_small(params: PyTree) -> bool:
+    """Whether compiling is cheap enough to trade for speed: unrolled loops, two paths in a step."""
+    return trees.count(params) < SMALL
+
+
 def resolve(
     policy: Policy, learner: Learner, loss: Objective, support: PyTree, steps: int, route: Route
 ) -> Choice:
     """Return how to run an inner loop of ``steps`` steps."""
-    small = trees.count(learner.params) < UNROLL_PARAMETERS and steps <= UNROLL_STEPS
+    small = is_small(learner.params) and steps <= UNROLL_STEPS
     if policy != "auto":
         return Choice(policy, steps if small else 1)
     if steps <= 1:

@@ -9,47 +9,37 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import PyTree, Scalar
+from jaxtyping import PyTree
 
 from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import MetaGrad, Outcome, When, check_steps, differentiate
+from kshot.meta.metagrads.base import Differentiated, Outcome, When, check_steps
 from kshot.meta.metagrads.routes import REVERSE
 from kshot.meta.rules.base import PosteriorRule
 from kshot.meta.task import Task
 
 
-class Predictive(MetaGrad):
+class Predictive(Differentiated):
     """Reverse differentiation of the predictive negative log-likelihood; see `predictive`."""
 
     steps: int = eqx.field(static=True)
 
-    def __call__(
-        self,
-        learner: Learner,
-        loss: Objective,
-        task: Task,
-        when: When | None = None,
-        stats: PyTree = None,
-    ) -> tuple[Outcome, Learner]:
-        """Return the outcome, its loss in nats per query residual, and the gradient."""
+    def outer_loss(
+        self, learner: Learner, loss: Objective, task: Task, when: When, stats: PyTree
+    ) -> Outcome:
+        """Return the outcome, its loss in nats per query residual."""
         del when
-
-        def nats(learner: Learner) -> tuple[Scalar, Outcome]:
-            rule = posterior_rule(learner)
-            path = self.adapt(learner, loss, task.support, stats=stats)
-            moving, still = Learner(path.params, rule, learner.moves).split()
-            inner = InnerLoss(loss, still, None, REVERSE)
-            posterior = rule.posterior(inner, moving, task.support)
-            residuals = inner.residuals(task.query)
-            variance = posterior.variance(residuals) + posterior.noise
-            value = jnp.mean(0.5 * (jnp.square(residuals(moving)) / variance + jnp.log(variance)))
-            value = value + 0.5 * jnp.log(2 * jnp.pi)
-            return value, Outcome(value, path.losses)
-
-        return differentiate(nats, learner)
+        rule = posterior_rule(learner)
+        path = self.adapt(learner, loss, task.support, stats=stats)
+        moving, still = Learner(path.params, rule, learner.moves).split()
+        inner = InnerLoss(loss, still, None, REVERSE)
+        posterior = rule.posterior(inner, moving, task.support)
+        residuals = inner.residuals(task.query)
+        variance = posterior.variance(residuals) + posterior.noise
+        value = jnp.mean(0.5 * (jnp.square(residuals(moving)) / variance + jnp.log(variance)))
+        return Outcome(value + 0.5 * jnp.log(2 * jnp.pi), path.losses)
 
 
 def posterior_rule(learner: Learner) -> PosteriorRule:

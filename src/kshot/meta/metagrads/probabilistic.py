@@ -10,21 +10,13 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import InnerLoss
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import (
-    MetaGrad,
-    Outcome,
-    When,
-    check_steps,
-    differentiate,
-    judge,
-    start_of_training,
-)
+from kshot.meta.metagrads.base import Differentiated, Outcome, When, check_steps, judge
 from kshot.meta.metagrads.inner_loop import Each, Path, Segment, run_inner_loop, stats_at
 from kshot.meta.metagrads.joint import pooled
 from kshot.meta.metagrads.routes import REVERSE
@@ -32,36 +24,25 @@ from kshot.meta.rules.gaussian import GaussianStart
 from kshot.meta.task import Task
 
 
-class Probabilistic(MetaGrad):
+class Probabilistic(Differentiated):
     """One-sample estimate of the variational objective; see `probabilistic`."""
 
     steps: int = eqx.field(static=True)
     kl_weight: float = eqx.field(static=True)
 
-    def __call__(
-        self,
-        learner: Learner,
-        loss: Objective,
-        task: Task,
-        when: When | None = None,
-        stats: PyTree = None,
-    ) -> tuple[Outcome, Learner]:
-        """Return the outcome and the gradient on means, variances and rates."""
-        when = start_of_training() if when is None else when
-
-        def bound(learner: Learner) -> tuple[Scalar, Outcome]:
-            rule = gaussian_rule(learner)
-            mean_q = shift(learner, loss, pooled(task), rule.log_rate_posterior, stats)
-            mean_p = shift(learner, loss, task.support, rule.log_rate_prior, stats)
-            drawn = rule.draw(mean_q, rule.log_std_posterior, when.key)
-            segments = [Segment(self.steps, REVERSE)]
-            path = run_inner_loop(_at(learner, drawn), loss, task.support, segments, stats)
-            outcome = judge(loss, path, task.query, stats)
-            divergence = rule.divergence(mean_q, mean_p)
-            total = outcome.loss + self.kl_weight * divergence
-            return total, outcome._replace(loss=total)
-
-        return differentiate(bound, learner)
+    def outer_loss(
+        self, learner: Learner, loss: Objective, task: Task, when: When, stats: PyTree
+    ) -> Outcome:
+        """Return the outcome, its loss the query loss plus the weighted divergence."""
+        rule = gaussian_rule(learner)
+        mean_q = shift(learner, loss, pooled(task), rule.log_rate_posterior, stats)
+        mean_p = shift(learner, loss, task.support, rule.log_rate_prior, stats)
+        drawn = rule.draw(mean_q, rule.log_std_posterior, when.key)
+        segments = [Segment(self.steps, REVERSE)]
+        path = run_inner_loop(_at(learner, drawn), loss, task.support, segments, stats)
+        outcome = judge(loss, path, task.query, stats)
+        total = outcome.loss + self.kl_weight * rule.divergence(mean_q, mean_p)
+        return outcome._replace(loss=total)
 
     def adapt(
         self,

@@ -18,14 +18,24 @@ def checkpointed_scan(
 ) -> tuple[PyTree, PyTree]:
     """Run ``jax.lax.scan`` over ``rows``, keeping for the backward pass what ``memory`` says."""
     length = len(rows)
+    if memory == "none" and unroll >= length > 0:
+        return _python_loop(body, carry, rows)
     if memory == "none":
-        # unrolled, the first step keeps its parameters unbatched under vmap: one large product
-        # instead of one small product per task.
-        return jax.lax.scan(body, carry, rows, unroll=max(1, min(unroll, length)))
+        return jax.lax.scan(body, carry, rows)
     saved = jax.checkpoint(body, prevent_cse=False)
     if memory == "per_step" or length < 4:
         return jax.lax.scan(saved, carry, rows)
     return _scan_of_scans(saved, carry, rows)
+
+
+def _python_loop(body: Callable, carry: PyTree, rows: Int[Array, " k"]) -> tuple[PyTree, PyTree]:
+    # not scan(unroll=k): under vmap a scan's carry is batched from the start, while here the first
+    # step keeps the shared parameters and makes one large product instead of one per task.
+    told = []
+    for row in rows:
+        carry, out = body(carry, row)
+        told.append(out)
+    return carry, jax.tree.map(lambda *outs: jnp.stack(outs), *told)
 
 
 def _scan_of_scans(body: Callable, carry: PyTree, rows: Int[Array, " k"]) -> tuple[PyTree, PyTree]:

@@ -7,22 +7,13 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree, Scalar
+from jaxtyping import Array, Float, PyTree
 
 from kshot.core.errors import OptionError
 from kshot.meta.inner_loss import Route
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Objective
-from kshot.meta.metagrads.base import (
-    MetaGrad,
-    Outcome,
-    When,
-    append_row,
-    check_steps,
-    differentiate,
-    judge,
-    start_of_training,
-)
+from kshot.meta.metagrads.base import Differentiated, Outcome, When, append_row, check_steps, judge
 from kshot.meta.metagrads.inner_loop import Segment, run_inner_loop, stats_at
 from kshot.meta.metagrads.memory import Policy, resolve
 from kshot.meta.metagrads.routes import DETACHED, FORWARD_OVER_REVERSE, REVERSE
@@ -32,7 +23,7 @@ from kshot.meta.task import Task
 StepWeights = Callable[[Array], Float[Array, " steps"]]
 
 
-class Unrolled(MetaGrad):
+class Unrolled(Differentiated):
     """Differentiates through the inner loop; made by `unrolled` and its sisters.
 
     Args:
@@ -49,40 +40,11 @@ class Unrolled(MetaGrad):
     memory: Policy = eqx.field(static=True)
     step_weights: StepWeights | None = eqx.field(static=True)
 
-    def __call__(
-        self,
-        learner: Learner,
-        loss: Objective,
-        task: Task,
-        when: When | None = None,
-        stats: PyTree = None,
-    ) -> tuple[Outcome, Learner]:
-        """Return the outcome and the gradient of the query loss on every leaf of the learner."""
-        when = start_of_training() if when is None else when
-        segments = self.segments(learner, loss, task.support)
-
-        def outer(learner: Learner) -> tuple[Scalar, Outcome]:
-            outcome = self._outcome(learner, loss, task, segments, when, stats)
-            return outcome.loss, outcome
-
-        return differentiate(outer, learner)
-
-    def segments(self, learner: Learner, loss: Objective, support: PyTree) -> list[Segment]:
-        """Return the inner loop's segments: the truncated steps, then the exact ones."""
-        early = self.steps - self.exact_steps
-        how = resolve(self.memory, learner, loss, support, self.exact_steps, self.route)
-        exact = Segment(self.exact_steps, self.route, how.memory, how.unroll)
-        return [Segment(early, DETACHED), exact] if early else [exact]
-
-    def _outcome(
-        self,
-        learner: Learner,
-        loss: Objective,
-        task: Task,
-        segments: list[Segment],
-        when: When,
-        stats: PyTree,
+    def outer_loss(
+        self, learner: Learner, loss: Objective, task: Task, when: When, stats: PyTree
     ) -> Outcome:
+        """Return the outcome on the query set: after the last step, or weighted over all steps."""
+        segments = self.segments(learner, loss, task.support)
         if self.step_weights is None:
             path = run_inner_loop(learner, loss, task.support, segments, stats)
             return judge(loss, path, task.query, stats)
@@ -95,6 +57,13 @@ class Unrolled(MetaGrad):
         last = jax.tree.map(lambda rows: rows[-1], extra)
         total = jnp.dot(self.step_weights(when.step).astype(values.dtype), values)
         return Outcome(total, path.losses, last.aux, append_row(path.stats, last.stats))
+
+    def segments(self, learner: Learner, loss: Objective, support: PyTree) -> list[Segment]:
+        """Return the inner loop's segments: the truncated steps, then the exact ones."""
+        early = self.steps - self.exact_steps
+        how = resolve(self.memory, learner, loss, support, self.exact_steps, self.route)
+        exact = Segment(self.exact_steps, self.route, how.memory, how.unroll)
+        return [Segment(early, DETACHED), exact] if early else [exact]
 
 
 def unrolled(
