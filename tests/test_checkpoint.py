@@ -73,7 +73,8 @@ def test_every_kind_of_leaf_comes_back(tmp_path):
     assert found.step == 4
     assert jax.tree.structure(found.state) == jax.tree.structure(state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(found.state), strict=True):
-        assert (new.dtype, new.weak_type) == (old.dtype, False)
+        assert new.dtype == old.dtype
+        assert not jax.typeof(new).weak_type
         assert bool((old == new).all())
 
 
@@ -94,7 +95,7 @@ def test_resumed_run_is_the_run(tmp_path):
 def test_metrics_torn_by_a_kill_are_mended(tmp_path):
     run(tmp_path / "whole")
     with pytest.raises(CutShortError):
-        run(tmp_path / "cut", callbacks=[killer(11)])
+        run(tmp_path / "cut", callbacks=[killer(9)])
     path = tmp_path / "cut" / "metrics.jsonl"
     path.write_text(path.read_text() + '{"step": 11, "lo')
     run(tmp_path / "cut")
@@ -182,6 +183,7 @@ def test_descriptions_see_what_functions_close_over():
     assert describe(loop)["loop"] == "itself"
 
 
+@pytest.mark.slow
 def test_kill_nine_then_resume_gives_the_same_bits():
     command = [sys.executable, ROOT / "benchmarks" / "crash" / "run.py", "--kills", "3"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=580)
