@@ -1,7 +1,7 @@
 """The bilevel algorithm: inner rule × meta-gradient × leaves that adapt × outer optimiser.
 
 MAML, FOMAML, Reptile, ANIL, BOIL, Meta-SGD, MAML++, iMAML, ridge heads, Gauss-Newton and the
-baselines are all this one class with other arguments; see `kshot.meta.algorithms.recipes`.
+baselines are all this one class with other arguments; see the table in `kshot.meta.algorithms`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Record:
 
     @classmethod
     def from_json(cls: type[R], text: str) -> R:
-        """Return the record that :meth:`to_json` wrote.
+        """Return the record that `to_json` wrote.
 
         Raises:
             InputError: the text holds another kind of record, or another schema.
