@@ -42,7 +42,8 @@ class Learned(NamedTuple):
 
 def ways(steps: int) -> dict[str, meta.Bilevel]:
     """Return the three algorithms; all share the outer optimiser and its schedule."""
-    outer = optax.adam(optax.cosine_decay_schedule(2e-3, steps, alpha=0.01))
+    rate = optax.cosine_decay_schedule(3e-3, steps, alpha=0.01)
+    outer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate))
     return {
         "joint training + fine-tuning": meta.finetune(squared_error, rules.sgd(0.01), outer=outer),
         "MAML": meta.maml(squared_error, rules.sgd(0.01), steps=1, outer=outer),
