@@ -31,11 +31,11 @@ def expect_close(what: str, got: PyTree, want: PyTree, tolerance: float) -> None
     if jax.tree.structure(got) != jax.tree.structure(want):
         told = f"{jax.tree.structure(got)}"
         raise ContractError(f"{what} shaped like {jax.tree.structure(want)}", told, "Match them.")
-    wanted = [np.asarray(leaf) for leaf in jax.tree.leaves(want)]
+    wanted = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(want)]
     largest = max((float(np.max(np.abs(leaf), initial=0)) for leaf in wanted), default=0.0)
     for (name, leaf), target in zip(trees.named_leaves(got), wanted, strict=True):
         scale = max(float(np.max(np.abs(target), initial=0)), SMALL_LEAF * largest)
-        error = float(np.max(np.abs(np.asarray(leaf) - target), initial=0))
+        error = float(np.max(np.abs(np.asarray(leaf, np.float64) - target), initial=0))
         if not error <= tolerance * scale:  # "not ≤" also catches NaN
             raise ContractError(
                 f"{what}: {name} = {target} to {tolerance:.0e} relative",
