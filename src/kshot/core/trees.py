@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -35,7 +36,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 def dot(a: PyTree, b: PyTree) -> Scalar:
     """Return the inner product over all leaves."""
     products = [jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
-    return sum(products, start=jnp.zeros(()))
+    return functools.reduce(jnp.add, products) if products else jnp.zeros(())
 
 
 def norm(tree: PyTree) -> Scalar:

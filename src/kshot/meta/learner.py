@@ -57,7 +57,21 @@ def make_learner(
         todo = "Let adapts= return at least one leaf of the parameters."
         raise ParameterError("at least one leaf that adapts", "none", todo)
     moving, _ = Learner(params, rule, moves).split()
-    return Learner(params, trees.strong(rule.prepare(moving, steps)), moves)
+    return Learner(
+        params, _in_precision_of(moving, trees.strong(rule.prepare(moving, steps))), moves
+    )
+
+
+def _in_precision_of(params: PyTree, rule: InnerRule) -> InnerRule:
+    """Cast the rule's numbers to the parameters' dtype, where these have only one.
+
+    A rate made in the default precision would promote the steps of a model in any other.
+    """
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
+    if len(dtypes) > 1:
+        return rule
+    (dtype,) = dtypes
+    return jax.tree.map(lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x, rule)
 
 
 def selection(params: PyTree, where: Where | None) -> PyTree:

@@ -1,0 +1,81 @@
+"""Errors, random streams and manifests."""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from kshot.core import errors
+from kshot.core.manifest import Manifest, code_versions, sha256
+from kshot.core.rng import named_generator, named_key
+
+
+def test_input_errors_say_three_things():
+    error = errors.TaskError("two shots", "none", "Give some.")
+    assert str(error) == "expected two shots; got none. Give some."
+    assert (error.expected, error.got, error.todo) == ("two shots", "none", "Give some.")
+
+
+def test_the_tree_of_errors_is_as_its_docstring_draws_it():
+    raised = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    for kind in raised:
+        assert issubclass(kind, errors.KshotError)
+        assert kind.__name__ in errors.__doc__
+        assert kind.__doc__
+    builtin = {"InputError": ValueError, "UnknownNameError": KeyError}
+    builtin |= {"MissingExtraError": ImportError, "ContractError": AssertionError}
+    for name, parent in builtin.items():
+        assert issubclass(getattr(errors, name), parent)
+
+
+def test_streams_depend_on_name_and_step_and_on_nothing_else():
+    draws = {
+        (seed, name, step): float(jax.random.normal(named_key(seed, name, step)))
+        for seed in (0, 1)
+        for name in ("tasks", "noise")
+        for step in (0, 1)
+    }
+    assert len(set(draws.values())) == len(draws)
+    again = float(jax.random.normal(named_key(1, "noise", 1)))
+    assert again == draws[1, "noise", 1]
+    assert float(jax.random.normal(named_key(jax.random.key(1), "noise", 1))) == again
+
+
+def test_streams_on_the_host():
+    draws = [named_generator(0, name, step).normal() for name in "ab" for step in (0, 1)]
+    assert len(set(draws)) == 4
+    assert named_generator(0, "a", 1).normal() == draws[1]
+
+
+def test_streams_are_the_same_in_every_version():
+    # a resumed run must draw what the run before it drew: these numbers never change.
+    assert named_generator(7, "tasks", 3).integers(1000, size=3).tolist() == [199, 368, 92]
+
+
+def test_manifest_is_one_line_of_json_with_all_there_is(tmp_path):
+    (tmp_path / "parent").write_bytes(b"abc")
+    parent = sha256(tmp_path / "parent")
+    assert parent == hashlib.sha256(b"abc").hexdigest()
+    manifest = Manifest("metrics", {"steps": 3}, seed=1, parents={"data": parent})
+    line = manifest.to_json()
+    assert "\n" not in line
+    record = json.loads(line)
+    assert record["kind"] == "metrics"
+    assert record["config"] == {"steps": 3}
+    assert record["parents"] == {"data": parent}
+    assert record["schema"] == 1
+    assert {"python", "kshot", "jax"} <= set(record["versions"])
+    assert Manifest("metrics", {"steps": 3}, seed=1, parents={"data": parent}).to_json() == line
+
+
+def test_versions_of_what_is_not_there():
+    assert code_versions(("no-such-distribution",))["no-such-distribution"] == "not installed"
+    assert code_versions(("numpy",))["numpy"] == np.__version__
+    with pytest.raises(TypeError):
+        Manifest()
