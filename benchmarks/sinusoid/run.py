@@ -41,13 +41,15 @@ def job(name: str, shots: int, seed: int, scale: float) -> dict:
         stream = lambda key: problems.sinusoids(key, META_BATCH, shots, 10)  # noqa: E731
         state = train(algorithm, state, stream, steps, seed=seed, progress="none").state
     spent = time.process_time() - began
-    variants = contestant.variants() if contestant.variants else {"": algorithm}
+    # a state carries its own rule: each variant starts from the trained parameters with its own.
+    tried = contestant.variants() if contestant.variants else {}
+    variants = {n: (a, a.init(state.params)) for n, a in tried.items()} or {"": (algorithm, state)}
     # the same test tasks for every algorithm and seed; validation tasks are others.
     validation = problems.sinusoids(jax.random.key(1), VALIDATION_TASKS, shots, QUERY)
-    chosen = pick(variants, state, validation)
+    chosen = pick(variants, validation)
     test = problems.sinusoids(jax.random.key(2), TEST_TASKS, shots, QUERY)
     record = {"algorithm": name, "shots": shots, "seed": seed, "outer_steps": steps}
-    return record | {"cpu_seconds": spent, "steps": measure(variants, chosen, state, test)}
+    return record | {"cpu_seconds": spent, "steps": measure(variants, chosen, test)}
 
 
 def errors(algorithm: object, state: object, tasks: object) -> object:
@@ -60,21 +62,21 @@ def errors(algorithm: object, state: object, tasks: object) -> object:
     return np.asarray(jax.jit(lambda t: jax.lax.map(one, t, batch_size=100))(tasks))
 
 
-def pick(variants: dict, state: object, tasks: object) -> dict[int, str]:
+def pick(variants: dict, tasks: object) -> dict[int, str]:
     """Return, for each number of steps, the variant with the least validation error."""
     import numpy as np
 
     if len(variants) == 1:
         return dict.fromkeys(EVAL_STEPS, next(iter(variants)))
-    means = {name: errors(a, state, tasks).mean(0) for name, a in variants.items()}
+    means = {name: errors(*each, tasks).mean(0) for name, each in variants.items()}
     return {s: min(means, key=lambda n: np.nan_to_num(means[n][s], nan=np.inf)) for s in EVAL_STEPS}
 
 
-def measure(variants: dict, chosen: dict[int, str], state: object, tasks: object) -> dict:
+def measure(variants: dict, chosen: dict[int, str], tasks: object) -> dict:
     """Return, per number of steps, the mean test error, its 95 % half-width, and divergence."""
     import numpy as np
 
-    seen = {name: errors(variants[name], state, tasks) for name in set(chosen.values())}
+    seen = {name: errors(*variants[name], tasks) for name in set(chosen.values())}
     out = {}
     for steps, name in chosen.items():
         column = seen[name][:, steps].astype(float)

@@ -42,7 +42,7 @@ def cell(records: list[dict], steps: int) -> str:
 def markdown(found: dict) -> str:
     """Return the table."""
     lines = [
-        f"Mean query MSE over {TEST_TASKS} unseen tasks, ± standard deviation over n seeds, after 1,",
+        f"Mean query MSE over {TEST_TASKS} unseen tasks, ± deviation over n seeds, after 1,",
         "5 and 10 steps on K shots; closed forms take one. Lower is better. Regenerate with",
         "`python benchmarks/sinusoid/run.py`.",
         "",

@@ -14,9 +14,9 @@ import jax
 
 from kshot.core import trees
 from kshot.core.errors import OptionError
-from kshot.meta.algorithms.base import State
+from kshot.meta.algorithms.base import MetaAlgorithm, State
 from kshot.meta.algorithms.bilevel import Bilevel
-from kshot.meta.metagrads.memory import MODES, Memory, Sizes, measure, predict
+from kshot.meta.metagrads.memory import MODES, Memory, Sizes, measure, predict, resolve
 from kshot.meta.metagrads.unrolled import Unrolled
 from kshot.meta.task import Task, take
 
@@ -91,6 +91,24 @@ def plan_memory(algorithm: Bilevel, state: State, tasks: Task, limit: int | None
     least = min(option.nbytes for option in options)
     got = f"{limit / MIB:,.1f} MiB, where {least / MIB:,.1f} MiB are needed"
     raise OptionError("a memory limit that one task fits in", got, "Raise it, or use first order.")
+
+
+def memory_note(algorithm: MetaAlgorithm, state: State, tasks: Task) -> list[str]:
+    """Return a line on how outer steps will be taken and what they are predicted to need.
+
+    Empty for algorithms whose inner loop is not differentiated through.
+    """
+    if not isinstance(algorithm, Bilevel) or not isinstance(algorithm.metagrad, Unrolled):
+        return []
+    metagrad, support = algorithm.metagrad, take(tasks.support, 0)
+    sizes = measure(state.learner, algorithm.objective, support)
+    steps, route = metagrad.exact_steps, metagrad.route
+    how = resolve(metagrad.memory, state.learner, algorithm.objective, support, steps, route)
+    count = len(jax.tree.leaves(tasks)[0])
+    chunk = min(algorithm.tasks_in_parallel or count, count)
+    peak = trees.nbytes((state, tasks)) + chunk * _per_task(sizes, metagrad, how.memory)
+    told = f"memory: {chunk} of {count} tasks at once, inner loop {how.memory!r}; predicted peak"
+    return [f"{told} {peak / MIB:,.1f} MiB (see meta.plan_memory)"]
 
 
 def free_memory() -> int:

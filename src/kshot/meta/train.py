@@ -22,6 +22,7 @@ from kshot.meta.evaluate.gap import Gap, meta_gap
 from kshot.meta.fingerprint import check_same_run, run_fingerprint
 from kshot.meta.history import History, Ledger
 from kshot.meta.metrics import KIND, MetricsFile, Sink, TensorBoard
+from kshot.meta.plan import memory_note
 from kshot.meta.progress import Reporter, Show, reporter
 from kshot.meta.sharding import check_divisible, mesh_for, replicate
 from kshot.meta.stream import TaskStream, as_stream
@@ -156,7 +157,7 @@ def train(
         for sink in sinks:
             stack.callback(sink.close)
         book = stack.enter_context(Checkpoints(folder, identity)) if folder else None
-        for note in notes:
+        for note in notes + memory_note(algorithm, state, stream.at(seed, step)):
             screen.note(note)
         screen.begin(step)
         run = _Run(schedule, Ledger(step), screen, sinks, book, gap, callbacks)
