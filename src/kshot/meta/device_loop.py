@@ -24,7 +24,7 @@ from kshot.meta.algorithms.base import MetaAlgorithm, State
 from kshot.meta.stream import STREAM, TaskStream
 from kshot.meta.task import Task, take
 
-MOST_STEPS = 100
+MOST_STEPS = 1000
 FEED_BYTES = 64 * 2**20
 AIM_SECONDS = 1.0
 

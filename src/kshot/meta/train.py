@@ -118,7 +118,7 @@ def train(
         tasks: a stream; a stack of tasks, all used at every step; or a traceable ``key -> Task``.
         steps: the outer step at which training ends, counted from ``init``.
         seed: of the task stream.
-        steps_per_call: most outer steps in one device call; by default up to 100. A call takes
+        steps_per_call: most outer steps in one device call; by default up to 1,000. A call takes
             fewer where they would last longer than about a second.
         log_every: steps from row to row of the metrics.
         metrics: a JSONL file, see `kshot.meta.metrics`.
@@ -157,7 +157,9 @@ def train(
         for sink in sinks:
             stack.callback(sink.close)
         book = stack.enter_context(Checkpoints(folder, identity)) if folder else None
-        for note in notes + memory_note(algorithm, state, stream.at(seed, step)):
+        if progress != "none":
+            notes = notes + memory_note(algorithm, state, stream.at(seed, step))
+        for note in notes:
             screen.note(note)
         screen.begin(step)
         run = _Run(schedule, Ledger(step), screen, sinks, book, gap, callbacks)
