@@ -259,8 +259,9 @@ def test_progress(show, capfd):
     elif show == "bar":
         assert "40/40" in told.err
     else:
-        first, second, *_, last = told.err.splitlines()
+        first, memory, second, *_, last = told.err.splitlines()
         assert (first, second) == ("training to step 40", "step 0/40  compiling …")
+        assert memory.startswith("memory: 4 of 4 tasks at once")
         assert last.startswith("step 40/40  loss ")
 
 

@@ -92,4 +92,4 @@ def gauss_newton(
 
 def example_gauss_newton() -> GaussNewton:
     """Return the instance the contract tests run."""
-    return gauss_newton(precision=0.1, damping=0.1)
+    return gauss_newton(precision=1.0, damping=1.0)
