@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from kshot.core.errors import OptionError, TaskError
 from kshot.meta.algorithms.base import State
 from kshot.meta.algorithms.bilevel import Bilevel
-from kshot.meta.evaluate.measure import TASKS_IN_PARALLEL
+from kshot.meta.evaluate.measure import TASKS_IN_PARALLEL, map_tasks
 from kshot.meta.evaluate.record import Record
 from kshot.meta.evaluate.statistics import CONFIDENCE, mean_interval
 from kshot.meta.metagrads.inner_loop import stats_at
@@ -146,4 +146,4 @@ def _group_errors(
         # a group without query shots has no error: 0/0 says so.
         return member @ errors / member.sum(1)
 
-    return jax.lax.map(one, (tasks, query_groups), batch_size=min(chunk, len(query_groups)))
+    return map_tasks(one, (tasks, query_groups), chunk)

@@ -16,7 +16,7 @@ from kshot.meta.algorithms.base import MetaAlgorithm, State
 from kshot.meta.algorithms.bilevel import Bilevel
 from kshot.meta.metagrads.base import check_steps
 from kshot.meta.metagrads.inner_loop import stats_at
-from kshot.meta.task import Task
+from kshot.meta.task import Task, take
 
 # (params, data, stats) -> error, lower is better. Any Objective is one; a misclassification rate
 # is another. `stats` is None for models without state.
@@ -109,6 +109,19 @@ def along(
     return jax.tree.map(lambda a, rows: jnp.concatenate([a[None], rows]), start, path.each)
 
 
+def map_tasks(fn: Callable[[PyTree], Array], tasks: PyTree, chunk: int) -> Array:
+    """Return ``fn`` of every task, at most ``chunk`` of them at once.
+
+    Chunks are of one size, the last one filled up with the first tasks again: a remainder of its
+    own would be compiled a second time, and compiling takes longer than evaluating.
+    """
+    count = len(jax.tree.leaves(tasks)[0])
+    chunks = -(-count // chunk)
+    size = -(-count // chunks)
+    order = np.arange(chunks * size) % count
+    return jax.lax.map(fn, take(tasks, order), batch_size=size)[:count]
+
+
 def bilevel(algorithm: MetaAlgorithm) -> Bilevel:
     """Return the algorithm if its inner loop can be watched.
 
@@ -139,5 +152,4 @@ def _task_errors(
         return along(bilevel(algorithm), state, task.support, steps, judge)
 
     one = own if metric is None else functools.partial(other, metric=metric)
-    count = len(jax.tree.leaves(tasks)[0])
-    return jax.lax.map(one, tasks, batch_size=min(chunk, count))
+    return map_tasks(one, tasks, chunk)
