@@ -1,0 +1,90 @@
+"""Imbalanced supports: one class of an episode has many shots, the others one; queries are even.
+
+Which class is the large one is drawn anew for every episode, so that no fixed bias of the
+initialisation can correct the imbalance: only adapting differently can.
+"""
+
+import jax
+import network
+import numpy as np
+from baselines import tuned_logistic
+from episodes import Shape, split
+from learners import (
+    MOST_STEPS,
+    TASKS,
+    learners,
+    scratch_algorithm,
+    train,
+    validation_and_test,
+    with_rate,
+)
+
+from kshot import meta
+from kshot.meta import evaluate
+
+EVEN, UNEVEN = (3, 3, 3), (7, 1, 1)
+METHODS = ("MAML, transductive", "MAML, running")
+
+
+def one_seed(seed: int, steps: int) -> dict[str, dict]:
+    """Return, per method, the accuracy of large and small classes under both make-ups."""
+    digits, found = split(seed), {}
+    # supports with enough of everything; each make-up is cut from the same episodes.
+    full = Shape((7, 3, 3))
+    validation, test = validation_and_test(digits, full)
+    tuning = evaluate.with_counts(validation, np.tile(full.groups()[0], (TASKS, 1)), UNEVEN)
+    for name in METHODS:
+        algorithm = learners(steps)[name]
+        for trained_on, counts in (("even", EVEN), ("uneven", UNEVEN)):
+            state = train(algorithm, digits, Shape(counts), steps, seed)
+            chosen = evaluate.choose_steps(
+                algorithm, state, tuning, MOST_STEPS, network.misclassified
+            ).steps
+            found[f"{name}, trained on {trained_on}"] = by_class(
+                algorithm, state, test, full, chosen
+            )
+    found["from scratch"] = by_class_scratch(tuning, test, full, seed)
+    for label, weight in (("logistic regression", None), ("the same, balanced", "balanced")):
+        found[label] = logistic(tuning, test, full, weight)
+    return found
+
+
+def by_class(algorithm, state, test: meta.Task, full: Shape, steps: int) -> dict:
+    """Return accuracies of the large and the small classes after adapting to each make-up."""
+    support, query = (np.tile(g, (TASKS, 1)) for g in full.groups())
+    result = evaluate.imbalance(
+        algorithm, state, test, support, query, (EVEN, UNEVEN), network.shot_error, steps
+    )
+    return {**accuracies(result.mean), "steps": steps}
+
+
+def by_class_scratch(tuning: meta.Task, test: meta.Task, full: Shape, seed: int) -> dict:
+    """Return the same for training from scratch, tuned on uneven validation episodes."""
+    algorithm, error = scratch_algorithm(), network.misclassified
+    state = algorithm.init(network.init(jax.random.key(seed), full.way), key=seed)
+    tried = [with_rate(state, rate) for rate in (0.003, 0.01, 0.03)]
+    choices = [evaluate.choose_steps(algorithm, s, tuning, 60, error) for s in tried]
+    best = int(np.argmin([choice.curve.mean[choice.steps] for choice in choices]))
+    return by_class(algorithm, tried[best], test, full, choices[best].steps)
+
+
+def logistic(tuning: meta.Task, test: meta.Task, full: Shape, weight: str | None) -> dict:
+    """Return the same for logistic regression."""
+    groups, query = full.groups()
+    tiled = np.tile(groups, (TASKS, 1))
+    means = []
+    for counts in (EVEN, UNEVEN):
+        wrong, _ = tuned_logistic(tuning, evaluate.with_counts(test, tiled, counts), weight)
+        means.append([wrong[:, query == g].mean() for g in range(full.way)])
+    return accuracies(np.asarray(means))
+
+
+def accuracies(errors: np.ndarray) -> dict:
+    """``(make-ups, classes)`` errors → accuracies of the large class and of the small ones."""
+    (even_large, *even_small), (large, *small) = 1 - errors
+    return {
+        "even": float(np.mean([even_large, *even_small])),
+        "large": float(large),
+        "small": float(np.mean(small)),
+        "mean": float(np.mean([large, *small])),
+    }
