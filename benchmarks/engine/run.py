@@ -11,12 +11,14 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import machine
 import report
 from entries import ENTRIES, NOT_EXACT, STRATEGIES
 
+HERE = Path(__file__).parent
 REFERENCE = "jax_scan"
 CHECK_STEPS = 20
 TOLERANCE = 1e-4
@@ -55,7 +57,15 @@ class Contestant:
 
 def start(name: str, inner_steps: int, threads: str, block_seconds: float) -> Contestant:
     """Build, compile, check steps, and a block size that takes about `block_seconds` of CPU."""
-    command = [sys.executable, "-W", "ignore", "worker.py", name, str(inner_steps), threads]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        str(HERE / "worker.py"),
+        name,
+        str(inner_steps),
+        threads,
+    ]
     process = subprocess.Popen(
         command,
         env=machine.environment(threads),
@@ -165,18 +175,20 @@ def main() -> None:
     names = options.only or list(STRATEGIES if options.strategies else ENTRIES)
     if REFERENCE not in names:
         names.insert(0, REFERENCE)
-    results = {
+    results: dict[str, Any] = {
         "command": "python " + " ".join(sys.argv),
         "machine": machine.describe(),
         "versions": machine.versions(),
         "threads": options.threads,
         "rounds": options.rounds,
-        "inner_steps": {str(k): compare(names, k, options) for k in options.inner_steps},
+        "inner_steps": {},
     }
-    text = report.speed(results, {**ENTRIES, **STRATEGIES})
-    print(text)
-    if not options.no_save:
-        report.save("strategies" if options.strategies else "engine", results, text)
+    for k in options.inner_steps:
+        results["inner_steps"][str(k)] = compare(names, k, options)
+        text = report.speed(results, {**ENTRIES, **STRATEGIES})
+        print(text, flush=True)
+        if not options.no_save:  # what one k has cost is not lost with the next
+            report.save("strategies" if options.strategies else "engine", results, text)
 
 
 if __name__ == "__main__":

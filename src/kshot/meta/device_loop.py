@@ -45,10 +45,6 @@ class Told(NamedTuple):
     lost: np.ndarray
 
 
-# the same four before the host has them, in the same order.
-OnDevice = tuple[Array, Array, Array, Array]
-
-
 class Call(NamedTuple):
     """One device call that is over: steps taken so far, the state, and what its steps told."""
 
@@ -113,28 +109,30 @@ def device_calls(
         count = min(size, next_stop(step) - step)
         # the host draws the next tasks while the device is at work on these.
         fed = _feed(program, step, count)
-        told = Told(*(np.asarray(jax.device_get(part))[:done] for part in told))
+        loss, grad_norm, skipped, lost = np.asarray(jax.device_get(told))[:done].T
+        told = Told(loss, grad_norm, skipped.astype(np.int32), lost.astype(bool))
         if jax.process_count() == 1:
             size = _paced(size, program.most, time.monotonic() - began)
         yield Call(step, state, told)
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _advance(fixed: tuple[Program, Array, Array, PyTree], state: State) -> tuple[State, OnDevice]:
+def _advance(fixed: tuple[Program, Array, Array, PyTree], state: State) -> tuple[State, Array]:
+    """Return the state after ``count`` steps, and a row of what is `Told` for each."""
     program, start, count, fed = fixed
 
-    def body(i: Array, carry: tuple[State, OnDevice]) -> tuple[State, OnDevice]:
+    def body(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, told = carry
         key = named_key(program.key, STREAM, start + i)
         tasks = program.stream.draw(key, take(fed, i))
         state, info = program.algorithm.step(state, sharding.constrain_tasks(tasks, program.mesh))
         state = sharding.constrain_replicated(state, program.mesh)
         news = (info.loss, info.grad_norm, info.skipped, ~info.kept.any())
-        write = lambda all_, one: all_.at[i].set(one.astype(all_.dtype))  # noqa: E731
-        return state, jax.tree.map(write, told, news)
+        # one row in place: a scatter would go through the whole array at every step.
+        row = jnp.stack([value.astype(told.dtype) for value in news])
+        return state, jax.lax.dynamic_update_index_in_dim(told, row, i, 0)
 
-    real = jnp.zeros(program.most)
-    told = (real, real, jnp.zeros(program.most, jnp.int32), jnp.zeros(program.most, bool))
+    told = jnp.zeros((program.most, len(Told._fields)))
     state, told = jax.lax.fori_loop(0, count, body, (state, told))
     return state, sharding.constrain_replicated(told, program.mesh)
 

@@ -32,7 +32,7 @@ class History:
     gaps: Mapping[int, Gap]
 
 
-class Ledger:
+class Tally:
     """Gathers what each device call told.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from kshot.meta.checkpoint import Checkpoints, latest
 from kshot.meta.device_loop import Call, Program, device_calls, steps_that_fit
 from kshot.meta.evaluate.gap import Gap, meta_gap
 from kshot.meta.fingerprint import check_same_run, run_fingerprint
-from kshot.meta.history import History, Ledger
+from kshot.meta.history import History, Tally
 from kshot.meta.metrics import KIND, MetricsFile, Sink, TensorBoard
 from kshot.meta.plan import memory_note
 from kshot.meta.progress import Reporter, Show, reporter
@@ -142,6 +143,8 @@ def train(
         DivergedError: ``patience`` is exhausted; the state is in the last checkpoint.
     """
     schedule = Schedule(steps, log_every, checkpoint_every, validate_every, patience)
+    if metrics is None and tensorboard is None and not callbacks:
+        schedule = dataclasses.replace(schedule, log_every=steps)  # nobody reads the rows between
     with contextlib.ExitStack() as stack:
         # whatever takes long, from importing Orbax on, happens under the eyes of the user.
         screen = _screen(progress, steps)
@@ -162,9 +165,9 @@ def train(
         for note in notes:
             screen.note(note)
         screen.begin(step)
-        run = _Run(schedule, Ledger(step), screen, sinks, book, gap, callbacks)
+        run = _Run(schedule, Tally(step), screen, sinks, book, gap, callbacks)
         state = run.follow(device_calls(program, state, step, schedule.next_stop), state)
-    return TrainResult(state, run.ledger.history())
+    return TrainResult(state, run.tally.history())
 
 
 @dataclass
@@ -172,7 +175,7 @@ class _Run:
     """What the host does between device calls."""
 
     schedule: Schedule
-    ledger: Ledger
+    tally: Tally
     screen: Reporter
     sinks: Sequence[Sink]
     book: Checkpoints | None
@@ -182,9 +185,9 @@ class _Run:
     def follow(self, calls: Iterable[Call], state: State) -> State:
         """Watch the calls to the end; return the last state (the first, if there is no call)."""
         for step, state, told in calls:
-            self.ledger.add(told)
-            self.screen.update(step, self.ledger.latest_loss, self.ledger.skipped)
-            if self.ledger.lost_in_a_row >= self.schedule.patience:
+            self.tally.add(told)
+            self.screen.update(step, self.tally.latest_loss, self.tally.skipped)
+            if self.tally.lost_in_a_row >= self.schedule.patience:
                 raise self._diverged(step, state)
             if step == self.schedule.next_stop(step - 1) and self._stop(step, state):
                 break
@@ -193,7 +196,7 @@ class _Run:
     def _stop(self, step: int, state: State) -> bool:
         """Do what is due at a stop; return whether a callback ends the training."""
         due = self.gap is not None and self.schedule.due(step, self.schedule.validate_every)
-        row = self.ledger.row(step, self.gap(state) if self.gap and due else None)
+        row = self.tally.row(step, self.gap(state) if self.gap and due else None)
         for sink in self.sinks:
             sink.write(row)
         if self.schedule.due(step, self.schedule.checkpoint_every):
@@ -213,7 +216,7 @@ class _Run:
         saved = "saved" if self.book else "lost: give train(checkpoints=…) to keep it"
         return DivergedError(
             f"expected finite meta-gradients; got none from any task in the last "
-            f"{self.ledger.lost_in_a_row} outer steps, up to step {step}. Lower the inner or outer "
+            f"{self.tally.lost_in_a_row} outer steps, up to step {step}. Lower the inner or outer "
             "rate, take fewer inner steps, clip the outer gradient, or look at the tasks' data. "
             f"The state before them is {saved}."
         )

@@ -110,6 +110,6 @@ def _info(reduced: Reduced, reduce: Reduce) -> Info:
         support_losses=outcomes.support_losses,
         kept=kept,
         skipped=jnp.sum(~kept),
-        grad_norm=trees.norm(reduced.grad),
+        grad_norm=jnp.sqrt(reduced.squared_norm),
         aux=outcomes.aux,
     )

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree, Scalar
 
 from kshot.core import trees
 from kshot.meta.metagrads.base import Outcome
@@ -21,9 +21,10 @@ AsOne = Callable[[Task, Array], tuple[Outcome, PyTree]]
 
 
 class Reduced(NamedTuple):
-    """The reduced gradient of a meta-batch, and what happened per task."""
+    """The reduced gradient of a meta-batch, its squared norm, and what happened per task."""
 
     grad: PyTree
+    squared_norm: Scalar
     outcomes: Outcome
     kept: Bool[Array, " tasks"]
 
@@ -54,17 +55,24 @@ def reduce_tasks(
         if as_one is None:
             return _sum_guarded(per_task, *part)
         outcomes, total = as_one(*part)
-        clean = trees.all_finite((total, outcomes.loss))
-        whole = Reduced(total, outcomes, jnp.ones(len(part[1]), bool))
+        squared = trees.squared_norm(total)
+        # one number answers for all: a norm that overflows only sends the chunk the careful way.
+        clean = jnp.isfinite(squared) & jnp.isfinite(outcomes.loss.sum())
+        whole = Reduced(total, squared, outcomes, jnp.ones(len(part[1]), bool))
         return jax.lax.cond(clean, lambda: whole, lambda: _sum_guarded(per_task, *part))
 
     if chunk == count:
-        total, outcomes, kept = body((tasks, indices))
+        reduced = body((tasks, indices))
     else:
-        total, outcomes, kept = _scan_chunks(body, (tasks, indices), whole, chunk)
-    if reduce == "mean":
-        total = jax.tree.map(lambda g: g / jnp.maximum(kept.sum(), 1).astype(g.dtype), total)
-    return Reduced(total, outcomes, kept)
+        reduced = _scan_chunks(body, (tasks, indices), whole, chunk)
+    return _mean(reduced) if reduce == "mean" else reduced
+
+
+def _mean(total: Reduced) -> Reduced:
+    counted = jnp.maximum(total.kept.sum(), 1)
+    share = lambda g, power=1: g / counted.astype(g.dtype) ** power  # noqa: E731
+    grad = jax.tree.map(share, total.grad)
+    return total._replace(grad=grad, squared_norm=share(total.squared_norm, 2))
 
 
 def _sum_guarded(per_task: PerTask, tasks: Task, indices: Int[Array, " chunk"]) -> Reduced:
@@ -75,15 +83,16 @@ def _sum_guarded(per_task: PerTask, tasks: Task, indices: Int[Array, " chunk"]) 
         return trees.where(kept, grad, trees.zeros_like(grad)), outcome, kept
 
     grads, outcomes, kept = jax.vmap(guarded)(tasks, indices)
-    return Reduced(jax.tree.map(lambda g: g.sum(0), grads), outcomes, kept)
+    total = jax.tree.map(lambda g: g.sum(0), grads)
+    return Reduced(total, trees.dot(total, total), outcomes, kept)
 
 
 def _scan_chunks(body: Callable, parts: PyTree, whole: int, chunk: int) -> Reduced:
     first = jax.tree.map(lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), parts)
 
     def add_chunk(total: PyTree, part: PyTree) -> tuple[PyTree, tuple]:
-        grad, outcomes, kept = body(part)
-        return trees.add(total, grad), (outcomes, kept)
+        chunk = body(part)
+        return trees.add(total, chunk.grad), (chunk.outcomes, chunk.kept)
 
     zero = trees.zeros_like(jax.eval_shape(body, take(first, 0)).grad)
     total, told = jax.lax.scan(add_chunk, zero, first)
@@ -91,4 +100,4 @@ def _scan_chunks(body: Callable, parts: PyTree, whole: int, chunk: int) -> Reduc
     if whole < len(jax.tree.leaves(parts)[0]):
         total, rest = add_chunk(total, take(parts, slice(whole, None)))
         told = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), told, rest)
-    return Reduced(total, *told)
+    return Reduced(total, trees.dot(total, total), *told)
