@@ -43,6 +43,7 @@ LEVELS = {
     "config": row(6),
     "cli": row(7),
     "demo": row(7),
+    "__main__": row(8),
     "testing": row(8),  # the public contracts know everything; only tests know them
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from kshot import meta
-from kshot.core.rng import named_generator
+from kshot.core.seeds import named_generator
 from kshot.meta import problems, sharding
 from kshot.meta.train import train
 

@@ -9,7 +9,8 @@ import pytest
 
 from kshot.core import errors
 from kshot.core.manifest import Manifest, code_versions, sha256
-from kshot.core.rng import named_generator, named_key
+from kshot.core.rng import named_key
+from kshot.core.seeds import named_generator
 
 
 def test_input_errors_say_three_things():

@@ -1,7 +1,7 @@
-"""Random streams that depend on names and step numbers, never on the order of calls.
+"""JAX random streams that depend on names and step numbers, never on the order of calls.
 
 A resumed run must draw exactly what the uninterrupted one would have drawn; so every stream is a
-pure function of (seed, name, step).
+pure function of (seed, name, step). NumPy's are in `kshot.core.seeds`, which needs no JAX.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 
 import jax
-import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 
@@ -22,8 +21,3 @@ def named_key(seed: int | PRNGKeyArray, name: str, step: int | Array = 0) -> PRN
     """Return the JAX key of stream ``name`` at ``step``."""
     # crc32, not hash(): the same in every process and every version of Python.
     return jax.random.fold_in(jax.random.fold_in(as_key(seed), zlib.crc32(name.encode())), step)
-
-
-def named_generator(seed: int, name: str, step: int = 0) -> np.random.Generator:
-    """Return the NumPy generator of stream ``name`` at ``step``, for code on the host."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), step])

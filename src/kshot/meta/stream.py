@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from kshot.core.errors import OptionError, TaskError
-from kshot.core.rng import named_generator, named_key
+from kshot.core.rng import named_key
+from kshot.core.seeds import named_generator
 from kshot.meta.task import Task, take
 
 STREAM = "tasks"

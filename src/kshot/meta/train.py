@@ -129,7 +129,8 @@ def train(
         validation: a stack of tasks that the stream never draws. The loss after adaptation on them
             and on training tasks is recorded: their difference is the meta-overfitting gap.
         validate_every: steps from one such measurement to the next; there is one at the end, too.
-        patience: give up after so many steps in a row in which no task gave a finite gradient.
+        patience: give up after so many steps in a row in which no task gave a finite gradient;
+            looked at whenever a device call is over.
         callbacks: called after each row of metrics, in every process; one that returns True ends
             the training.
         progress: ``"bar"``, ``"lines"``, ``"none"``; ``"auto"`` is a bar in a terminal, else lines.

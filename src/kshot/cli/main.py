@@ -1,0 +1,54 @@
+"""The verbs in one application, and what happens to errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from kshot import __version__
+from kshot.core.errors import KshotError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="kshot",
+    help="Few-shot force fields by meta-learning. Units: eV, Å, fs, K.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kshot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; an error of the user's is one line, without a traceback.
+
+    ``KSHOT_TRACEBACK=1`` shows the traceback all the same.
+    """
+    try:
+        app()
+    except KshotError as error:
+        if os.environ.get("KSHOT_TRACEBACK"):
+            raise
+        typer.secho(f"kshot: {error}", err=True, fg="red")
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        typer.secho("kshot: interrupted; everything finished so far is kept", err=True)
+        sys.exit(INTERRUPTED)
