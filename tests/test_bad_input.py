@@ -49,7 +49,7 @@ def says(error: KshotError, *words):
 BAD_TASKS = {
     "structure": (
         meta.Task(points(3, 4), {"x": points(3, 4)[0], "y": points(3, 4)[1]}),
-        ["[0], [1]", "['x'], ['y']", "drawn alike"],
+        ["[0], [1]", "x, y", "drawn alike"],
     ),
     "per-example shape": (
         meta.Task(points(3, 4), points(3, 4, features=3)),

@@ -71,7 +71,7 @@ def test_strong_types():
 def test_names_of_leaves():
     tree = {"layers": [{"weight": 1}, (2, 3)]}
     names = [name for name, _ in trees.named_leaves(tree)]
-    assert names == ["['layers'][0]['weight']", "['layers'][1][0]", "['layers'][1][1]"]
+    assert names == ["layers[0].weight", "layers[1][0]", "layers[1][1]"]
     assert trees.named_leaves(1.0) == [("(root)", 1.0)]
 
 

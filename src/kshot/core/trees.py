@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import Any
 
 import equinox as eqx
@@ -105,4 +106,10 @@ def nbytes(tree: PyTree) -> int:
 def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
     """Return ``(name, leaf)`` pairs; names read like ``layers[0].weight``, or ``(root)``."""
     pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(jax.tree_util.keystr(path).lstrip(".") or "(root)", leaf) for path, leaf in pairs]
+    return [(_name(path), leaf) for path, leaf in pairs]
+
+
+def _name(path: tuple) -> str:
+    # a key of a dictionary reads like an attribute: ['layers'][0]['weight'] as layers[0].weight
+    text = re.sub(r"\['(\w+)'\]", r".\1", jax.tree_util.keystr(path))
+    return text.lstrip(".") or "(root)"

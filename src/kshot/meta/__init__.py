@@ -9,7 +9,7 @@ from kshot.meta.algorithms.baselines import finetune, joint, scratch
 from kshot.meta.algorithms.bilevel import Bilevel
 from kshot.meta.algorithms.closed_form import bayes_head, gauss_newton, ridge
 from kshot.meta.algorithms.common import bilevel
-from kshot.meta.algorithms.ensemble import Ensemble, ensemble
+from kshot.meta.algorithms.ensemble import Ensemble, ensemble, spread
 from kshot.meta.algorithms.gaussian_process import GaussianProcess, gaussian_process
 from kshot.meta.algorithms.imaml import imaml
 from kshot.meta.algorithms.maml import anil, boil, fomaml, maml, meta_sgd, reptile
@@ -19,6 +19,7 @@ from kshot.meta.checkpoint import load_state
 from kshot.meta.history import History
 from kshot.meta.learner import Learner
 from kshot.meta.loss import Stateful, SumOfSquares
+from kshot.meta.metagrads.inner_loop import stats_at
 from kshot.meta.metrics import read_metrics
 from kshot.meta.plan import Plan, plan_memory
 from kshot.meta.sharding import shard_tasks, task_mesh
@@ -74,7 +75,9 @@ __all__ = [
     "scratch",
     "shard_tasks",
     "shots",
+    "spread",
     "stack_tasks",
+    "stats_at",
     "take",
     "task_mesh",
     "train",
