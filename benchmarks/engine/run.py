@@ -82,15 +82,15 @@ def start(name: str, inner_steps: int, threads: str, block_seconds: float) -> Co
     if contestant.missing:
         return contestant
     contestant.first_losses = first["losses"]
-    # The check compiled, so the same number of steps again shows the pace; a block that long shows
-    # it better, where a call has a cost of its own.
-    contestant.block_steps = CHECK_STEPS
-    for _ in range(3):
-        pace = contestant.block_steps / contestant.ask(contestant.block_steps)["cpu"]
+    steps = CHECK_STEPS
+    for _ in range(2):
+        contestant.ask(steps)  # what a block of this length compiles, it compiles here
+        pace = steps / contestant.ask(steps)["cpu"]
+        # Whole hundreds where there are any: the scanning entries make a hundred steps per call.
         size = max(1, round(pace * block_seconds))
-        # Whole hundreds where there are any: the scanning entries make a hundred steps per call,
-        # and compile that longer call in the first long block.
-        contestant.block_steps = size if size < 100 else round(size, -2)
+        steps = size if size < 100 else round(size, -2)
+    contestant.ask(steps)
+    contestant.block_steps = steps
     return contestant
 
 
