@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from kshot.atoms import Structure
 
+CONVERGES = "converges"
+"""What the status of an engine says where it gives labels."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -18,12 +21,19 @@ class Member:
             family's name.
         smiles: what it was built from; empty if from coordinates.
         note: what a user must know, such as why an engine fails on it.
+        status: by name of an engine, ``"converges"`` or what is wrong, as measured; engines that
+            nobody has tried are absent.
     """
 
     name: str
     structure: Structure
     smiles: str = ""
     note: str = ""
+    status: Mapping[str, str] = field(default_factory=dict)
+
+    def usable(self, engine: str) -> bool:
+        """Whether nothing measured speaks against labels of ``engine``."""
+        return self.status.get(engine, CONVERGES) == CONVERGES
 
 
 @dataclass(frozen=True)

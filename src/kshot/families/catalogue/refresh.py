@@ -1,0 +1,115 @@
+"""Make the catalogue's stored files anew: geometries relaxed by an engine, and its status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kshot.atoms import Failure, Labeler, Labels, Structure
+from kshot.core.bars import bar
+from kshot.families.catalogue.bonds import what_changed
+from kshot.families.catalogue.build import build_entry
+from kshot.families.catalogue.entries import Entry, data_files, read_entries
+from kshot.families.catalogue.relax import relax
+from kshot.families.catalogue.store import (
+    DECIMALS,
+    Status,
+    geometries_file,
+    status_file,
+    write_geometries,
+    write_status,
+)
+from kshot.families.family import CONVERGES
+
+CHANGES = "changes"
+STEPS = 300
+
+
+def refresh(
+    labeler: Labeler,
+    engine: str,
+    *,
+    seed: int = 0,
+    only: Callable[[Entry], bool] = lambda _: True,
+    folder: Path | None = None,
+    show: bool = True,
+) -> tuple[Status, ...]:
+    """Build and relax every member, and write geometries and status.
+
+    Args:
+        labeler: relaxes and is judged.
+        engine: the name it goes by in the status.
+        seed: of the builders.
+        only: which entries; the files then hold no others.
+        folder: where to write; None writes into the package.
+        show: whether to show a progress bar.
+
+    Returns:
+        The status of each member, in the order of the data files.
+    """
+    families = [family for path in data_files() for family in read_entries(path)]
+    total = sum(only(member) for family in families for member in family.members)
+    rows: list[Status] = []
+    with bar("relaxing", total, show=show) as advance:
+        for stratum in dict.fromkeys(family.stratum for family in families):
+            made = []
+            for entry in _entries(families, stratum, only):
+                structure, status = examine(entry, labeler, engine, seed=seed)
+                made.append((entry, structure))
+                rows.append(status)
+                bad = sum(row.outcome != CONVERGES for row in rows)
+                advance(1, f"{bad} marked")
+            if made:
+                write_geometries(_into(folder, geometries_file(stratum)), made)
+    write_status(_into(folder, status_file()), rows)
+    return tuple(rows)
+
+
+def examine(
+    entry: Entry, labeler: Labeler, engine: str, *, seed: int = 0
+) -> tuple[Structure, Status]:
+    """Build and relax one member, and say how the engine did.
+
+    Where the engine fails, or the molecule turns into another, the structure is the unrelaxed one.
+    """
+    built = _rounded(build_entry(entry, seed=seed))
+
+    def status(outcome: str, detail: str = "", labels: Labels | None = None) -> Status:
+        """Fill in what is the same for all outcomes."""
+        energy = None if labels is None else round(labels.energy, 6)
+        fmax = None if labels is None else round(_fmax(labels), 4)
+        who = (entry.family, entry.name, engine, str(labeler.fingerprint))
+        return Status(*who, outcome, detail, energy, fmax)
+
+    relaxed = relax(built, labeler, steps=STEPS)
+    if isinstance(relaxed, Failure):
+        return built, status(relaxed.reason, relaxed.detail)
+    if changed := what_changed(entry, relaxed.structure):
+        return built, status(CHANGES, changed)
+    structure = _rounded(relaxed.structure)
+    labels = labeler.label(structure)
+    if isinstance(labels, Failure):
+        return structure, status(labels.reason, labels.detail)
+    return structure, status(CONVERGES, labels=labels)
+
+
+def _entries(families: list, stratum: str, only: Callable[[Entry], bool]) -> Iterator[Entry]:
+    for family in families:
+        if family.stratum == stratum:
+            yield from filter(only, family.members)
+
+
+def _into(folder: Path | None, path: Path) -> Path:
+    return path if folder is None else folder / path.name
+
+
+def _rounded(structure: Structure) -> Structure:
+    """Return what will be read back: as many digits as the file keeps, and centred."""
+    centred = structure.positions - structure.positions.mean(axis=0)
+    return structure.replace(positions=np.round(centred, DECIMALS) + 0.0)
+
+
+def _fmax(labels: Labels) -> float:
+    return float(np.linalg.norm(labels.forces, axis=1).max())
