@@ -5,30 +5,29 @@ and status from ``made/``. To add a family, add its lines to a data file; the re
 builds, relaxes and examines it.
 """
 
-from kshot.families.catalogue.build import build_entry, check_parity
+from kshot.families.catalogue.build import build_entry
 from kshot.families.catalogue.entries import Entry, FamilyEntry, Site, data_files, read_entries
 from kshot.families.catalogue.load import find_entries, find_family, load_catalogue
 from kshot.families.catalogue.molecules import build_molecule
-from kshot.families.catalogue.relax import Relaxed, relax
+from kshot.families.catalogue.select import elements_of, select
 from kshot.families.catalogue.sites import build_site
 from kshot.families.catalogue.store import Status, read_status, status_file
 
 __all__ = [
     "Entry",
     "FamilyEntry",
-    "Relaxed",
     "Site",
     "Status",
     "build_entry",
     "build_molecule",
     "build_site",
-    "check_parity",
     "data_files",
+    "elements_of",
     "find_entries",
     "find_family",
     "load_catalogue",
     "read_entries",
     "read_status",
-    "relax",
+    "select",
     "status_file",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kshot.atoms import Structure
+from kshot.atoms.check import require_sound
 from kshot.core.errors import InputError
 from kshot.families.catalogue.entries import Entry
 from kshot.families.catalogue.molecules import build_molecule
@@ -20,8 +21,8 @@ def build_entry(entry: Entry, *, seed: int = 0) -> Structure:
         An unrelaxed structure of the entry's charge and multiplicity.
 
     Raises:
-        InputError: SMILES or site cannot be built, or give another charge than the entry says, or
-            an electron count that the multiplicity does not fit.
+        InputError: SMILES or site cannot be built, or give another charge than the entry says.
+        StructureError: atoms touch, or the multiplicity does not fit the number of electrons.
     """
     name = f"{entry.family}/{entry.name}"
     if entry.site is None:
@@ -33,20 +34,5 @@ def build_entry(entry: Entry, *, seed: int = 0) -> Structure:
         todo = "Correct the one or the other."
         raise InputError(f"charge = {built.charge} for {name}, as it is built", got, todo)
     structure = built.replace(multiplicity=entry.multiplicity, family=entry.family)
-    check_parity(structure, name)
+    require_sound(structure, where=name)
     return structure
-
-
-def check_parity(structure: Structure, name: str) -> None:
-    """Refuse a multiplicity that the number of electrons does not allow.
-
-    Raises:
-        InputError: unpaired electrons are more than there are, or even where they must be odd.
-    """
-    electrons = int(structure.numbers.sum()) - structure.charge
-    unpaired = structure.multiplicity - 1
-    if unpaired < 0 or unpaired > electrons or (electrons - unpaired) % 2:
-        wanted = "even" if electrons % 2 else "odd"
-        expected = f"an {wanted} multiplicity for {name} with its {electrons} electrons"
-        todo = "Correct charge or multiplicity."
-        raise InputError(expected, f"multiplicity = {structure.multiplicity}", todo)

@@ -25,7 +25,7 @@ class Core:
 
     numbers: Int64[np.ndarray, " atoms"]
     positions: Float64[np.ndarray, "atoms 3"]
-    corners: tuple[tuple[int, Float64[np.ndarray, "3"]], ...]
+    corners: tuple[tuple[int, Float64[np.ndarray, " 3"]], ...]
     charge: int = 0
 
 

@@ -76,7 +76,7 @@ def ready(name: str) -> Ready:
 
 def _towards_metal(
     ligand: Ligand, positions: Float64[np.ndarray, "atoms 3"]
-) -> Float64[np.ndarray, "3"]:
+) -> Float64[np.ndarray, " 3"]:
     mol = molecule(ligand.smiles)
     donor = mol.GetAtomWithIdx(ligand.donor)
     neighbours = [atom.GetIdx() for atom in donor.GetNeighbors()]
@@ -97,13 +97,13 @@ def _towards_metal(
     return np.cos(angle) * bonds[0] + np.sin(angle) * unit(side)
 
 
-def unit(vector: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
+def unit(vector: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, " 3"]:
     """Return the vector at length one; a null vector gives z."""
     length = float(np.linalg.norm(vector))
     return vector / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
 
 
-def rotation_to_z(direction: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
+def rotation_to_z(direction: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "3 3"]:
     """Return a proper rotation that takes ``direction`` to +z."""
     z = unit(direction)
     helper = np.eye(3)[int(np.argmin(np.abs(z)))]

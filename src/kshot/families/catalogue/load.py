@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from kshot.atoms import Structure
 from kshot.core.errors import InputError, UnknownNameError
@@ -70,7 +72,11 @@ def find_entries(families: Iterable[FamilyEntry]) -> tuple[Entry, ...]:
     return tuple(member for family in families for member in family.members)
 
 
-def _member(entry: Entry, stored: dict, status: dict) -> Member:
+def _member(
+    entry: Entry,
+    stored: Mapping[tuple[str, str, str], tuple[np.ndarray, np.ndarray]],
+    status: Mapping[tuple[str, str], Mapping[str, str]],
+) -> Member:
     found = stored.get((entry.family, entry.name, entry.recipe))
     if found is None:
         from kshot.families.catalogue.build import build_entry

@@ -12,7 +12,6 @@ from kshot.core.bars import bar
 from kshot.families.catalogue.bonds import what_changed
 from kshot.families.catalogue.build import build_entry
 from kshot.families.catalogue.entries import Entry, data_files, read_entries
-from kshot.families.catalogue.relax import relax
 from kshot.families.catalogue.store import (
     DECIMALS,
     Status,
@@ -22,9 +21,12 @@ from kshot.families.catalogue.store import (
     write_status,
 )
 from kshot.families.family import CONVERGES
+from kshot.families.samplers.relax import relax
 
 CHANGES = "changes"
-STEPS = 300
+CONVERGES_BUT = "does not relax"
+FORCE = 5e-3  # eV/Å: near enough for samplers to go on from
+STEPS = 1000
 
 
 def refresh(
@@ -83,15 +85,18 @@ def examine(
         who = (entry.family, entry.name, engine, str(labeler.fingerprint))
         return Status(*who, outcome, detail, energy, fmax)
 
-    relaxed = relax(built, labeler, steps=STEPS)
+    first = labeler.label(built)
+    if isinstance(first, Failure):
+        return built, status(first.reason, first.detail)
+    relaxed = relax(built, labeler, force=FORCE, steps=STEPS)
     if isinstance(relaxed, Failure):
-        return built, status(relaxed.reason, relaxed.detail)
-    if changed := what_changed(entry, relaxed.structure):
-        return built, status(CHANGES, changed)
-    structure = _rounded(relaxed.structure)
+        return built, status(CONVERGES_BUT, relaxed.detail, first)
+    if changed := what_changed(entry, relaxed):
+        return built, status(CHANGES, changed, first)
+    structure = _rounded(relaxed)
     labels = labeler.label(structure)
     if isinstance(labels, Failure):
-        return structure, status(labels.reason, labels.detail)
+        return built, status(labels.reason, labels.detail)
     return structure, status(CONVERGES, labels=labels)
 
 

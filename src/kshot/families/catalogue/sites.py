@@ -71,8 +71,8 @@ def _core(site: Site) -> Core:
 
 def _turned(
     part: Ready,
-    donor: Float64[np.ndarray, "3"],
-    corner: Float64[np.ndarray, "3"],
+    donor: Float64[np.ndarray, " 3"],
+    corner: Float64[np.ndarray, " 3"],
     others: Float64[np.ndarray, "placed 3"],
     start: float,
 ) -> Float64[np.ndarray, "atoms 3"]:

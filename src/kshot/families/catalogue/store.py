@@ -16,7 +16,7 @@ from kshot.atoms import Structure
 from kshot.families.catalogue.entries import Entry
 
 MADE = Path(__file__).parent / "made"
-DECIMALS = 4
+DECIMALS = 5
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Status:
         engine: name of the engine.
         fingerprint: of its level of theory, in short words.
         outcome: ``"converges"``; ``"changes"`` where it does, but the molecule turns into another
-            one as it relaxes; or the reason of the failure.
+            one as it relaxes; ``"does not relax"`` where it does at the geometry as built, but
+            fails or finds no minimum on the way down; or the reason of the failure.
         detail: the engine's words, or how the geometry changed.
         energy: at the stored geometry, in eV; None if it failed.
         fmax: largest force on an atom there, in eV/Å; None if it failed.
