@@ -6,6 +6,9 @@
     │   ├── LossError                  a loss: not scalar, not differentiable, or the wrong kind
     │   ├── ParameterError             parameters: integer leaves, none to adapt, not finite
     │   ├── OptionError                an option of an algorithm, rule or loop
+    │   ├── StructureError             a structure no engine can compute: clashes, spin, elements
+    │   ├── DataError                  a file of labelled data: keys, units, signs, truncation
+    │   │   └── UnitError              labels that are not in the units they are said to be in
     │   └── ContractError              an implementation that breaks a contract of kshot.testing
     ├── UnknownNameError (KeyError)    a name no registry knows
     ├── MissingExtraError (ImportError) an optional dependency is not installed
@@ -45,6 +48,18 @@ class ParameterError(InputError):
 
 class OptionError(InputError):
     """An option of an algorithm, rule, meta-gradient or loop is out of range."""
+
+
+class StructureError(InputError):
+    """A structure that no engine can compute: atoms that clash, an impossible spin, no element."""
+
+
+class DataError(InputError):
+    """A file of structures or labels that must not be used; the message names file and frame."""
+
+
+class UnitError(DataError):
+    """Labels that are not in the units, or not of the sign, that they are said to have."""
 
 
 class UnknownNameError(KshotError, KeyError):
