@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kshot.atoms.elements import elements
+from kshot.families.proteins import space
 from kshot.families.proteins.known import known_smiles
 from kshot.families.proteins.metals import CLUSTERS, IONS, METALS, NAMED, Ion
 from kshot.families.proteins.model import WATERS, Protein
@@ -195,8 +196,6 @@ def links(protein: Protein) -> list[tuple[int, int]]:
 
     Metals and waters have none: they are bound, but not covalently.
     """
-    from scipy.spatial import cKDTree
-
     radii = elements().radii
     heavy = np.array(
         [
@@ -211,7 +210,7 @@ def links(protein: Protein) -> list[tuple[int, int]]:
     if not len(heavy):
         return []
     found = []
-    for a, b in cKDTree(protein.positions[heavy]).query_pairs(DISULFIDE):
+    for a, b in space.tree(protein.positions[heavy]).query_pairs(DISULFIDE):
         i, j = sorted((int(heavy[a]), int(heavy[b])))
         if protein.residue_of[i] == protein.residue_of[j]:
             continue

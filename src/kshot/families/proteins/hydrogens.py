@@ -130,15 +130,14 @@ def _placed(
     for h, i in parent_of.items():
         mol.AddBond(at[h], at[i], kinds[1])
     mol.AddConformer(conformer)
-    try:
-        Chem.SanitizeMol(mol, Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP)
-    except Chem.AtomValenceException as error:
-        culprit = protein.label(atoms[error.cause.GetAtomIdx()])
+    for problem in Chem.DetectChemistryProblems(mol):
+        culprit = protein.label(atoms[problem.GetAtomIdx()]) if "Atom" in problem.GetType() else "?"
         raise InputError(
             "valences that atoms can have",
-            f"{protein.source}: {culprit}: {error}",
+            f"{protein.source}: {culprit}: {problem.Message()}",
             "Look for atoms that are too close, or give --smiles or --ccd for its residue.",
-        ) from error
+        )
+    Chem.SanitizeMol(mol, Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP)
     full = Chem.AddHs(mol, addCoords=True)
     points = full.GetConformer().GetPositions()
     return [

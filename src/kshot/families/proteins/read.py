@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kshot.core.errors import InputError
+from kshot.families.proteins import space
 from kshot.families.proteins.model import WATERS, Protein, Residue
 
 ENDINGS = (".pdb", ".ent", ".cif", ".mmcif", ".pdb.gz", ".ent.gz", ".cif.gz")
@@ -223,8 +224,6 @@ def _note_insertions(residues: list[Residue], notes: list[str]) -> None:
 
 def _check_atoms(protein: Protein) -> None:
     """Refuse unknown elements, positions that are no numbers, and atoms on top of each other."""
-    from scipy.spatial import cKDTree
-
     bad = np.flatnonzero(~np.isfinite(protein.positions).all(1) | (protein.numbers < 1))
     if len(bad):
         raise InputError(
@@ -232,7 +231,7 @@ def _check_atoms(protein: Protein) -> None:
             f"{protein.source}: {protein.label(int(bad[0]))} has none",
             "Correct this atom, or give its element in columns 77-78.",
         )
-    for i, j in cKDTree(protein.positions).query_pairs(0.5):
+    for i, j in space.tree(protein.positions).query_pairs(0.5):
         raise InputError(
             "atoms apart from each other",
             f"{protein.source}: {protein.label(i)} and {protein.label(j)} "

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from kshot.core.seeds import named_generator
+from kshot.families.proteins import space
 from kshot.families.proteins.metals import METALS
 
 STEPS = 24
@@ -33,8 +34,6 @@ def turn(
         bonds: of all atoms.
         movable: hydrogens that may turn; those of the file stand still.
     """
-    from scipy.spatial import cKDTree
-
     beside: dict[int, list[int]] = {}
     for i, j in bonds:
         beside.setdefault(i, []).append(j)
@@ -42,7 +41,7 @@ def turn(
     free = set(movable)
     groups = [found for i in beside if (found := _group(i, beside, numbers, free))]
     groups.sort(key=lambda group: (numbers[group[0]] != 6, -len(group[1]), group[0]))
-    tree = cKDTree(positions)
+    tree = space.tree(positions)
     points = positions.copy()
     charges = _charges(numbers, beside)
     for parent, hydrogens, axis in groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kshot.families.proteins import space
 from kshot.families.proteins.metals import METALS, REACH
 from kshot.families.proteins.model import Protein
 
@@ -30,10 +31,8 @@ class Surroundings:
 
     def __init__(self, protein: Protein) -> None:
         """Index the heavy atoms."""
-        from scipy.spatial import cKDTree
-
         self.protein = protein
-        self._tree = cKDTree(protein.positions)
+        self._tree = space.tree(protein.positions)
 
     def metal(self, atom: int, reach: float = REACH) -> bool:
         """Whether a metal binds this atom."""
