@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import families
+from kshot.cli import families, families_build
 from kshot.core.errors import KshotError
 
 USER_ERROR = 2
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+families.app.command()(families_build.build)
 app.add_typer(families.app, name="families")
 
 
