@@ -81,11 +81,12 @@ def assign(protein: Protein, states: States) -> Chemistry:
         if template is not None:
             templates[r] = template
     for i, j in links(protein):
-        if _holds(protein, found, i, j):
+        if i not in found.ions and j not in found.ions:
             found.bonds[i, j] = 1
     bound = Counter(end for pair in found.bonds for end in pair)
     for r, template in templates.items():
         _within(protein, r, template, found, bound)
+    _untangle(protein, found)
     near = Surroundings(protein)
     for r, template in templates.items():
         _hydrogens(protein, r, template, states, found, bound, near)
@@ -225,12 +226,6 @@ def links(protein: Protein) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _holds(protein: Protein, found: Chemistry, i: int, j: int) -> bool:
-    """Whether both ends can be bound; a residue of unknown chemistry cannot."""
-    del protein
-    return i not in found.ions and j not in found.ions
-
-
 def _within(
     protein: Protein, r: int, template: Template, found: Chemistry, bound: Mapping[int, int]
 ) -> None:
@@ -253,9 +248,21 @@ def _within(
             charge = template.charges.get(name, 0)
             if free < 0 and charge < 0:
                 free, charge = free + 1, charge + 1
-            if free < 0:
-                found.unknown[r] = f"{name} has more bonds than it can have: atoms too close?"
-            found.neutral[i], found.base[i] = max(free, 0), charge
+            found.neutral[i], found.base[i] = free, charge
+
+
+def _untangle(protein: Protein, found: Chemistry) -> None:
+    """Drop bonds between residues that an atom has no valence for: the residues clash."""
+    for i, free in found.neutral.items():
+        if free >= 0:
+            continue
+        found.neutral[i] = 0
+        for pair in [pair for pair in found.bonds if i in pair]:
+            a, b = (int(protein.residue_of[k]) for k in pair)
+            if a != b:
+                del found.bonds[pair]
+                for r, s in ((a, b), (b, a)):
+                    found.unknown[r] = f"is too close to {protein.residues[s].label}"
 
 
 def _hydrogens(
