@@ -98,7 +98,7 @@ def _primitives(
 
     def bent(i: int, j: int, k: int) -> bool:
         a, b = R[i] - R[j], R[k] - R[j]
-        return abs(a @ b) < -STRAIGHT * np.linalg.norm(a) * np.linalg.norm(b)
+        return bool(abs(a @ b) < -STRAIGHT * np.linalg.norm(a) * np.linalg.norm(b))
 
     pairs = [(i, j) for i, j in combinations(range(len(R)), 2) if bonded[i, j]]
     triples = [
