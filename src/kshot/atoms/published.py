@@ -54,6 +54,7 @@ class Molecule(NamedTuple):
     multiplicity: int = 1
     family: str = ""
     info: Mapping[str, Any] = {}
+    holes: bool = False  # whether a NaN says that there is no label
 
 
 def scan_hdf5(path: Path, reading: Reading) -> Iterator[Frame]:
@@ -88,7 +89,8 @@ def scan_npz(path: Path, reading: Reading) -> Iterator[Frame]:
         DataError: it is no npz file, is truncated, or has neither layout.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since NumPy leaves a file it cannot read open.
+        with path.open("rb") as raw, np.lib.npyio.NpzFile(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
         raise DataError("an npz file", f"{path}: {error}", "It may be truncated.") from error
@@ -107,11 +109,13 @@ def scan_npz(path: Path, reading: Reading) -> Iterator[Frame]:
 
 
 def _molecules(where: str, name: str, group: Any, reading: Reading) -> Iterator[Molecule]:  # noqa: ANN401
+    import h5py
+
     if "conformations" in group:
         yield _spice(where, name, group, reading)
     elif "coordinates" in group:
         yield _ani(where, name, group, reading)
-    elif any("atXYZ" in conformation for conformation in group.values()):
+    elif all(isinstance(one, h5py.Group) and "atXYZ" in one for one in group.values()):
         for key, conformation in group.items():
             yield _qm7x(f"{where}/{key!r}", name, conformation, reading)
     else:
@@ -150,6 +154,7 @@ def _ani(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # no
         _array(group.get(keys.energy)),
         _array(group.get(keys.forces)),
         family=name,
+        holes=True,
     )
 
 
@@ -187,7 +192,7 @@ def _frames(molecule: Molecule) -> Iterator[Frame]:
             return
     for i in range(frames):
         energy = None if m.energies is None else float(m.energies[i])
-        if m.keys == ANI and energy is not None and np.isnan(energy):
+        if m.holes and energy is not None and np.isnan(energy):
             continue
         structure = Structure(
             m.numbers,
