@@ -1,0 +1,1 @@
+"""Interatomic potentials: energies of a padded graph, ready for third derivatives."""
