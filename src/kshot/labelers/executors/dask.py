@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 AHEAD = 2  # tasks per worker under way, so that none waits for the client
+_END = object()
 DEATHS = 1  # workers a task may kill, unproven, before it is tried alone
 
 
@@ -120,13 +121,12 @@ class _Desk:
             known: Any = self.client.nthreads()
             workers = max(1, sum(known.values()))
         while len(self.open) < AHEAD * workers:
-            for structure in structures:
-                break
-            else:
+            drawn = next(structures, _END)
+            if drawn is _END:
                 return True
-            if structure is None:
+            if not isinstance(drawn, Structure):
                 break
-            self._start(structure)
+            self._start(drawn)
         return False
 
     def collect(self) -> Iterator[tuple[Structure, Outcome]]:
