@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from kshot.atoms import Structure
     from kshot.families import Family, Member
 
 app = typer.Typer(
@@ -69,9 +70,9 @@ def coverage(
 
     labelled = []
     if labels is not None:
-        from kshot.atoms.extxyz import read_extxyz
+        from kshot.atoms.files import read_labelled
 
-        labelled = read_extxyz(labels)
+        labelled = read_labelled(labels)
     found = families.coverage(_selected([], stratum, element, data), labelled)
     _print(families.coverage_table(found))
     typer.echo("members by element: " + ", ".join(f"{k} {n}" for k, n in found.by_element.items()))
@@ -88,7 +89,9 @@ def show(
     """Show one family: its members, charge, multiplicity, and what engines do with them."""
     family = _selected([name], [], [], data)[0]
     if xyz is not None:
-        _write_xyz(xyz, family)
+        from kshot.atoms.files import write
+
+        write(xyz, [_named(member) for member in family.members])
     if as_json:
         typer.echo(json.dumps(_record(family), indent=1))
         return
@@ -110,12 +113,51 @@ def show(
         typer.echo(f"\ngeometries are in {xyz}")
 
 
+@app.command()
+def sample(
+    name: Annotated[list[str] | None, typer.Argument(help="Of families.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="The whole catalogue.")] = False,
+    stratum: Strata = [],  # noqa: B006
+    element: Elements = [],  # noqa: B006
+    data: Data = [],  # noqa: B006
+    n: Annotated[int, typer.Option("-n", min=1, help="Configurations of each member.")] = 20,
+    temperature: Annotated[float, typer.Option("-T", help="In K.")] = 300.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same frames.")] = 0,
+    sampler: Annotated[
+        str, typer.Option(help="auto: a force field's dynamics, or rattling; or a sampler's name.")
+    ] = "auto",
+    engine: Annotated[str, typer.Option(help="Gives the labels, and drives the sampler.")] = "gfn2",
+    ledger: Annotated[Path, typer.Option(help="Keeps what is paid for.")] = Path("labels.ledger"),
+    out: Annotated[Path, typer.Option("-o", help="extxyz, .db or .h5")] = Path("families.extxyz"),
+) -> None:
+    """Draw configurations of families and label them; run it again to go on where it ended.
+
+    Frames are kept in LEDGER.frames, labels in LEDGER; failures are written to OUT.failures.json.
+    """
+    from kshot.cli.families_sample import Request, sample_and_label
+    from kshot.core.errors import InputError
+
+    chosen = bool(name or stratum or element)
+    if chosen == everything:
+        got = "both" if chosen else "neither"
+        raise InputError("either names, strata or elements, or --all", got, "Choose what to draw.")
+    families = _selected(name or [], stratum, element, data)
+    request = Request(n, temperature, seed, sampler, engine, ledger, out)
+    for line in sample_and_label(families, request):
+        typer.echo(line)
+
+
 def _selected(
     names: list[str], strata: list[str], elements: list[str], data: list[Path]
 ) -> tuple[Family, ...]:
     from kshot.families import load_catalogue, select
 
     return select(load_catalogue(*data), names=names, strata=strata, elements=elements)
+
+
+def _named(member: Member) -> Structure:
+    """Return its geometry with the member's name, as files keep it."""
+    return member.structure.replace(info={"member": member.name})
 
 
 def _marks(family: Family) -> str:
@@ -150,7 +192,7 @@ def _member_record(member: Member) -> dict[str, Any]:
     }
 
 
-def _formula(structure: Any) -> str:  # noqa: ANN401 - Structure, imported late
+def _formula(structure: Structure) -> str:
     from collections import Counter
 
     from kshot.atoms.elements import symbol
@@ -158,22 +200,6 @@ def _formula(structure: Any) -> str:  # noqa: ANN401 - Structure, imported late
     counts = Counter(symbol(int(number)) for number in structure.numbers)
     order = sorted(counts, key=lambda name: ({"C": 0, "H": 1}.get(name, 2), name))
     return "".join(f"{name}{counts[name] if counts[name] > 1 else ''}" for name in order)
-
-
-def _write_xyz(path: Path, family: Family) -> None:
-    from kshot.atoms.elements import symbol
-
-    lines = []
-    for member in family.members:
-        structure = member.structure
-        lines.append(str(len(structure)))
-        lines.append(
-            f"family={family.name} member={member.name} "
-            f"charge={structure.charge} spin={structure.multiplicity}"
-        )
-        for number, (x, y, z) in zip(structure.numbers, structure.positions, strict=True):
-            lines.append(f"{symbol(int(number)):2} {x:12.6f} {y:12.6f} {z:12.6f}")
-    path.write_text("\n".join(lines) + "\n")
 
 
 def _print(table: Any) -> None:  # noqa: ANN401

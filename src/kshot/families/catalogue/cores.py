@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ class Core:
     charge: int = 0
 
 
-def _rows(*rows: tuple[float, float, float]) -> Float64[np.ndarray, "corners 3"]:
+def _rows(*rows: Sequence[float | int]) -> Float64[np.ndarray, "corners 3"]:
     array = np.array(rows, float)
     return array / np.linalg.norm(array, axis=1, keepdims=True)
 

@@ -37,10 +37,11 @@ def load_catalogue(*more: Path) -> tuple[Family, ...]:
         if entry.name in names:
             raise InputError("each family once", f"{entry.name!r} twice", "Rename one of them.")
         names.add(entry.name)
-    stored = {}
+    stored, rows = {}, []
     for stratum in dict.fromkeys(entry.stratum for entry in entries):
         stored |= read_geometries(geometries_file(stratum))
-    status = by_member(read_status(status_file()))
+        rows += read_status(status_file(stratum))
+    status = by_member(rows)
     return tuple(
         Family(
             entry.name,

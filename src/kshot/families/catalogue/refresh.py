@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -25,26 +25,26 @@ from kshot.families.samplers.relax import relax
 
 CHANGES = "changes"
 CONVERGES_BUT = "does not relax"
-FORCE = 5e-3  # eV/Å: near enough for samplers to go on from
-STEPS = 1000
+FORCE = 0.05  # eV/Å: near enough for samplers to go on from
+STEPS = 600
 
 
 def refresh(
     labeler: Labeler,
     engine: str,
     *,
+    strata: Collection[str] = (),
     seed: int = 0,
-    only: Callable[[Entry], bool] = lambda _: True,
     folder: Path | None = None,
     show: bool = True,
 ) -> tuple[Status, ...]:
-    """Build and relax every member, and write geometries and status.
+    """Build and relax every member, and write geometries and status, stratum by stratum.
 
     Args:
         labeler: relaxes and is judged.
         engine: the name it goes by in the status.
+        strata: only these; the files of others stay as they are. Empty takes all.
         seed: of the builders.
-        only: which entries; the files then hold no others.
         folder: where to write; None writes into the package.
         show: whether to show a progress bar.
 
@@ -52,20 +52,23 @@ def refresh(
         The status of each member, in the order of the data files.
     """
     families = [family for path in data_files() for family in read_entries(path)]
-    total = sum(only(member) for family in families for member in family.members)
+    chosen = {
+        stratum: [member for f in families if f.stratum == stratum for member in f.members]
+        for stratum in dict.fromkeys(family.stratum for family in families)
+        if not strata or stratum in strata
+    }
     rows: list[Status] = []
-    with bar("relaxing", total, show=show) as advance:
-        for stratum in dict.fromkeys(family.stratum for family in families):
+    with bar("relaxing", sum(map(len, chosen.values())), show=show) as advance:
+        for stratum, entries in chosen.items():
             made = []
-            for entry in _entries(families, stratum, only):
+            for entry in entries:
                 structure, status = examine(entry, labeler, engine, seed=seed)
                 made.append((entry, structure))
                 rows.append(status)
                 bad = sum(row.outcome != CONVERGES for row in rows)
                 advance(1, f"{bad} marked")
-            if made:
-                write_geometries(_into(folder, geometries_file(stratum)), made)
-    write_status(_into(folder, status_file()), rows)
+            write_geometries(_into(folder, geometries_file(stratum)), made)
+            write_status(_into(folder, status_file(stratum)), rows[-len(made) :])
     return tuple(rows)
 
 
@@ -98,12 +101,6 @@ def examine(
     if isinstance(labels, Failure):
         return built, status(labels.reason, labels.detail)
     return structure, status(CONVERGES, labels=labels)
-
-
-def _entries(families: list, stratum: str, only: Callable[[Entry], bool]) -> Iterator[Entry]:
-    for family in families:
-        if family.stratum == stratum:
-            yield from filter(only, family.members)
 
 
 def _into(folder: Path | None, path: Path) -> Path:

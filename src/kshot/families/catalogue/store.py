@@ -56,9 +56,9 @@ def geometries_file(stratum: str) -> Path:
     return MADE / f"{stratum}.jsonl"
 
 
-def status_file() -> Path:
-    """Return where the status of every member is kept."""
-    return MADE / "status.json"
+def status_file(stratum: str) -> Path:
+    """Return where the status of the members of a stratum is kept."""
+    return MADE / f"{stratum}.status.jsonl"
 
 
 def write_geometries(path: Path, built: Iterable[tuple[Entry, Structure]]) -> None:
@@ -96,14 +96,14 @@ def read_geometries(path: Path) -> dict[tuple[str, str, str], tuple[np.ndarray, 
 
 def write_status(path: Path, rows: Iterable[Status]) -> None:
     """Write what engines do, one line per member and engine."""
-    lines = [json.dumps(asdict(row)) for row in rows]
     path.parent.mkdir(exist_ok=True)
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    path.write_text("".join(f"{json.dumps(asdict(row))}\n" for row in rows))
 
 
 def read_status(path: Path) -> tuple[Status, ...]:
     """Return what engines did, as last measured; empty without the file."""
-    return tuple(Status(**row) for row in json.loads(path.read_text())) if path.exists() else ()
+    lines = path.read_text().splitlines() if path.exists() else []
+    return tuple(Status(**json.loads(line)) for line in lines)
 
 
 def by_member(rows: Iterable[Status]) -> Mapping[tuple[str, str], dict[str, str]]:
