@@ -8,7 +8,8 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import families, families_build
+from kshot.cli import families, families_build, ledger
+from kshot.cli.label import label
 from kshot.core.errors import KshotError
 
 USER_ERROR = 2
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 families.app.command()(families_build.build)
 app.add_typer(families.app, name="families")
+app.command()(label)
+app.add_typer(ledger.app, name="ledger")
 
 
 def _version(asked: bool) -> None:

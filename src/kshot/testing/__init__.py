@@ -7,6 +7,7 @@ tests; they need neither pytest nor files.
 
 from kshot.testing.algorithms import check_algorithm
 from kshot.testing.expect import expect, expect_close, expect_same_type
+from kshot.testing.labelers import check_labeler
 from kshot.testing.metagrads import check_metagrad
 from kshot.testing.problems import Problem, sinusoid_problem
 from kshot.testing.rules import check_rule
@@ -22,6 +23,7 @@ __all__ = [
     "Problem",
     "Witness",
     "check_algorithm",
+    "check_labeler",
     "check_metagrad",
     "check_rule",
     "difference_slope",
