@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from kshot.atoms import check_structure
 from kshot.families import elements_of, find_family, load_catalogue, select
 from kshot.families.catalogue import data_files, find_entries, read_entries, read_status
@@ -22,13 +23,13 @@ ENTRIES = {
 MEMBERS = [(family, member) for family in FAMILIES for member in family.members]
 PROMISED = {
     "phospho-ser", "phospho-thr", "phospho-tyr", "glyco-asn", "glyco-ser", "isopeptide-lys-gly",
-    "methyl-lys", "acetyl-lys", "methyl-arg", "disulfide", "met-sulfoxide", "met-sulfone", "cys-
-    sulfonic", "hydroxyproline", "selenocysteine", "adenine", "guanine", "cytosine", "thymine",
-    "uracil", "adenosine", "thymidine", "sulfonamide", "beta-lactam", "hydroxamate", "boronic-
-    acid", "triazole-1-2-3", "fluorobenzene", "amidine", "urea", "piperazine", "flavin",
-    "nicotinamide", "pyridoxal-schiff-base", "thiamine", "biotin", "zn-cys4", "zn-cys3-his",
-    "zn-cys2-his2", "zn-his3-water", "mg-water6", "mn-water6", "ca-water6", "na-hydrate",
-    "k-hydrate", "cu-his4", "fe2s2-cys4", "fe4s4-cys4", "iron-porphine-his",
+    "methyl-lys", "acetyl-lys", "methyl-arg", "disulfide", "met-sulfoxide", "met-sulfone",
+    "cys-sulfonic", "hydroxyproline", "selenocysteine", "adenine", "guanine", "cytosine",
+    "thymine", "uracil", "adenosine", "thymidine", "sulfonamide", "beta-lactam", "hydroxamate",
+    "boronic-acid", "triazole-1-2-3", "fluorobenzene", "amidine", "urea", "piperazine",
+    "flavin", "nicotinamide", "pyridoxal-schiff-base", "thiamine", "biotin", "zn-cys4",
+    "zn-cys3-his", "zn-cys2-his2", "zn-his3-water", "mg-water6", "mn-water6", "ca-water6",
+    "na-hydrate", "k-hydrate", "cu-his4", "fe2s2-cys4", "fe4s4-cys4", "iron-porphine-his",
 }  # fmt: skip
 RESIDUES = {
     "ala", "arg", "asn", "asp", "cys", "gln", "glu", "gly", "his", "ile", "leu", "lys", "met",
