@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from kshot.atoms import Failure, Labeler, Structure
 from kshot.core.errors import InputError
 from kshot.core.seeds import named_generator
+from kshot.families.samplers.accept import Accept
 from kshot.families.samplers.isotopes import isotopes_of
 
 P = ParamSpec("P")
@@ -31,7 +32,7 @@ class Sampler(Protocol):
         *,
         temperature: float,
         seed: int,
-        **options: object,
+        accept: Accept = ...,
     ) -> list[Structure] | Failure:
         """Return ``n`` configurations of one scaffold.
 
@@ -41,7 +42,7 @@ class Sampler(Protocol):
             n: how many frames.
             temperature: in K.
             seed: the same seed gives the same frames.
-            options: the sampler's own.
+            accept: which frames are kept. Samplers have further options of their own.
         """
         ...
 

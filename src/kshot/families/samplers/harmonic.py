@@ -11,6 +11,7 @@ from kshot.families.samplers.accept import Accept, Sieve
 from kshot.families.samplers.base import (
     NoLabelError,
     Recorder,
+    Sampler,
     check_request,
     failures_are_values,
     need_engine,
@@ -154,3 +155,13 @@ def _collect(
             moved = internals.bend(moved)
         sieve.offer(recorder.frame(rest + moved, draw))
     return sieve.result(n)
+
+
+def example_normal_modes() -> Sampler:
+    """Return the instance the contract tests run."""
+    return normal_modes
+
+
+def example_wigner() -> Sampler:
+    """Return the instance the contract tests run."""
+    return wigner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,6 +16,7 @@ from kshot.families.samplers.accept import APART, Accept, Sieve
 from kshot.families.samplers.base import (
     NoLabelError,
     Recorder,
+    Sampler,
     Surface,
     check_request,
     failures_are_values,
@@ -157,3 +159,8 @@ def _check_options(n: int, trajectories: int, step: float, friction: float, spac
     for name, value in {"step": step, "friction": friction, "spacing": spacing}.items():
         if not 0 < value < float("inf"):
             raise InputError(f"{name} > 0", str(value), "Typical: step 0.5, friction 0.02.")
+
+
+def example_langevin() -> Sampler:
+    """Return the instance the contract tests run."""
+    return partial(langevin, warm_up=5.0, spacing=10.0)

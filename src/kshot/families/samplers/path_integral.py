@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kshot.families.samplers.accept import APART, Accept, Sieve
 from kshot.families.samplers.base import (
     NoLabelError,
     Recorder,
+    Sampler,
     Surface,
     check_request,
     failures_are_values,
@@ -162,3 +164,8 @@ def _check_options(beads: int, step: float, friction_time: float, spacing: float
     for name, value in given.items():
         if not 0 < value < float("inf"):
             raise InputError(f"{name} > 0 fs", str(value), "Typical: step 0.5, spacing 25.")
+
+
+def example_path_integral() -> Sampler:
+    """Return the instance the contract tests run."""
+    return partial(path_integral, beads=4, warm_up=5.0, spacing=10.0)

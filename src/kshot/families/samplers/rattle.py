@@ -8,7 +8,7 @@ from kshot.atoms import Failure, Labeler, Structure
 from kshot.core.errors import InputError
 from kshot.core.units import BOLTZMANN
 from kshot.families.samplers.accept import APART, Accept, Sieve
-from kshot.families.samplers.base import Recorder, check_request
+from kshot.families.samplers.base import Recorder, Sampler, check_request
 
 OVERDRAW = 200  # candidates per frame wanted, before a scaffold is given up
 
@@ -52,3 +52,8 @@ def rattle(
         moved = width * rng.standard_normal(structure.positions.shape)
         sieve.offer(recorder.frame(structure.positions + moved, draw))
     return sieve.result(n)
+
+
+def example_rattle() -> Sampler:
+    """Return the instance the contract tests run."""
+    return rattle

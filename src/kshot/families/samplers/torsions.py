@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,6 +16,7 @@ from kshot.families.samplers.accept import APART, Accept, Sieve
 from kshot.families.samplers.base import (
     NoLabelError,
     Recorder,
+    Sampler,
     Surface,
     check_request,
     failures_are_values,
@@ -24,7 +26,8 @@ from kshot.families.samplers.geometry import bond_lengths, bonds, distances
 from kshot.families.samplers.isotopes import masses_of
 from kshot.families.samplers.langevin import baoab
 
-SHORT = 0.93  # of the sum of radii: shorter bonds are double, aromatic or amide, and stay
+SHORT = 0.95  # of the sum of radii: shorter bonds of C, N, O are double, aromatic, amide or ester
+SECOND_ROW = 9  # heavier atoms than O make short single bonds
 STEP, FRICTION = 0.5, 0.1  # fs, 1/fs: strong, because clashes set energy free
 OVERDRAW = 20
 
@@ -93,12 +96,15 @@ def torsion_scan(
 def rotatable_bonds(structure: Structure) -> list[tuple[int, int]]:
     """Return the bonds that can turn: single, in no ring, with something to turn on both ends.
 
-    Methyl groups and hydroxyls count. A bond shorter than 0.93 times the sum of covalent radii is
-    taken for a double, aromatic or amide bond. The second atom's side is the smaller one.
+    Methyl groups and hydroxyls count. A bond between C, N or O that is shorter than 0.95 times the
+    sum of covalent radii is taken for a double, aromatic, amide or ester bond, and stays. The
+    second atom's side is the smaller one.
     """
     R = structure.positions
     bonded = bonds(structure.numbers, R)
+    light = structure.numbers < SECOND_ROW
     short = distances(R) < SHORT * bond_lengths(structure.numbers)
+    short &= light[:, None] & light[None]
     found = []
     for i, j in zip(*np.nonzero(np.triu(bonded & ~short)), strict=True):
         if bonded[i].sum() < 2 or bonded[j].sum() < 2:
@@ -178,3 +184,8 @@ def _thermal(
     steps = baoab(surface, positions, masses, temperature, rng, step=STEP, friction=FRICTION)
     last = max(1, round(time / STEP)) - 1
     return next(islice(steps, last, None))[0]
+
+
+def example_torsion_scan() -> Sampler:
+    """Return the instance the contract tests run."""
+    return partial(torsion_scan, thermalise=10.0)
