@@ -1,6 +1,7 @@
 """Many machines, through Dask: a cluster on this one, or jobs in the queue of SLURM or PBS.
 
-Only the client, this process, writes the ledger: each result as it lands.
+Only the client, this process, writes the ledger: each result as it lands. What lands late is kept
+by `kshot.labelers.executors.landing`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kshot.atoms import Failure, Labeler, Structure
 from kshot.core.errors import InputError
 from kshot.core.registry import missing_extra
 from kshot.labelers.executors.base import PAUSE, Executor, Work
+from kshot.labelers.executors.landing import Landed, file_of, find, leave
 from kshot.labelers.outcome import Outcome, run
 from kshot.labelers.workers.child import THREADS, Trouble
 from kshot.labelers.workers.crew import DaskCrew
@@ -71,13 +74,17 @@ class Dask(Executor):
     ) -> Iterator[tuple[Structure, Outcome]]:
         """Label structures; a cluster on this machine lives as long as there is work."""
         with self._client() as (client, crew):
-            desk = _Desk(client, work, crew)
+            landed = Landed(work.ledger)
+            desk = _Desk(client, work, crew, landed)
             exhausted = False
-            while not (exhausted and not desk.open):
-                exhausted = exhausted or desk.submit(structures, self._workers)
-                yield from desk.collect()
-            for suspect in desk.suspects:
-                yield from desk.alone(suspect)
+            try:
+                while not (exhausted and not desk.open):
+                    exhausted = exhausted or desk.submit(structures, self._workers)
+                    yield from desk.collect()
+                for suspect in desk.suspects:
+                    yield from desk.alone(suspect)
+            finally:
+                landed.close()
 
     @contextmanager
     def _client(self) -> Iterator[tuple[Client, DaskCrew | None]]:
@@ -111,6 +118,7 @@ class _Desk:
     client: Client
     work: Work
     crew: DaskCrew | None
+    waiting: Landed
     open: dict[Future, Structure] = field(default_factory=dict)
     landed: queue.SimpleQueue[Future] = field(default_factory=queue.SimpleQueue)
     suspects: list[Structure] = field(default_factory=list)
@@ -148,6 +156,7 @@ class _Desk:
                 self.suspects.append(structure)
                 continue
             self.work.put(structure, outcome)
+            self.waiting.add(self._file(structure))
             yield structure, outcome
 
     def alone(self, structure: Structure) -> Iterator[tuple[Structure, Outcome]]:
@@ -163,8 +172,14 @@ class _Desk:
             self.work.put(structure, outcome)
             yield structure, outcome
 
+    def _file(self, structure: Structure) -> Path:
+        return file_of(self.waiting.folder, structure, self.work.labeler.fingerprint)
+
     def _start(self, structure: Structure) -> None:
-        future = self.client.submit(_label, self.work.labeler, structure, pure=False)
+        path = self._file(structure)
+        if self.work.retry.reasons:
+            path.unlink(missing_ok=True)  # it may be the very failure that is to be tried again
+        future = self.client.submit(_label, self.work.labeler, structure, path, pure=False)
         self.open[future] = structure
         future.add_done_callback(self.landed.put)
 
@@ -181,10 +196,14 @@ class _Desk:
         return answer
 
 
-def _label(labeler: Labeler, structure: Structure) -> Outcome | Trouble:
+def _label(labeler: Labeler, structure: Structure, path: Path) -> Outcome | Trouble:
     """Label one structure on a worker; what is the caller's fault travels back as a value."""
     try:
-        return run(labeler, structure)
+        outcome = find(path, labeler.fingerprint)
+        if outcome is None:
+            outcome = run(labeler, structure)
+            leave(path, outcome)
+        return outcome
     except MemoryError:
         return Outcome(Failure("memory", "the worker has no more memory"), 0.0)
     except Exception as error:  # noqa: BLE001 - not every exception pickles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +40,11 @@ ON CONFLICT (structure, engine) DO UPDATE SET
   reason = excluded.reason, detail = excluded.detail, cost = cost + excluded.cost,
   attempts = attempts + excluded.attempts, made = excluded.made, session = excluded.session
 WHERE reason IS NOT NULL
+"""
+
+_ADD_SESSION = """
+INSERT OR IGNORE INTO sessions (name, machine, pid, started, opened, renewed, gone, about)
+VALUES (?, '', 0, '', ?, ?, ?, ?)
 """
 
 
@@ -152,16 +157,15 @@ class Ledger:
                 self._put_row(row, session)
         self._log.soon()
 
-    def put_rows(self, rows: Iterable[Row], session: int | None) -> None:
-        """Keep many results in one transaction; a good label already there stays.
-
-        Args:
-            rows: what to keep; the sessions they name are ignored.
-            session: row number of the session that answers for them.
-        """
+    def put_row(self, row: Row) -> None:
+        """Keep a row of another ledger or file, with whoever paid for it there."""
         with self.transaction():
-            for row in rows:
-                self._put_row(row, session)
+            about = (row.session, row.made, row.made, row.made, row.about)
+            self._connection.execute(_ADD_SESSION, about)
+            (session,) = self._connection.execute(
+                "SELECT id FROM sessions WHERE name = ?", (row.session,)
+            ).fetchone()
+            self._put_row(row, session)
         self._log.soon()
 
     def _put_row(self, row: Row, session: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -95,8 +96,7 @@ def import_file(ledger: Ledger, path: Path, stated: Fingerprint | None = None) -
     Raises:
         InputError: a frame says no level of theory and none was stated.
     """
-    made, source = path.stat().st_mtime, f'{{"imported": "{path.name} {sha256(path)[:12]}"}}'
-    return _add(ledger, _rows_of(path, stated, made, source))
+    return _add(ledger, _rows_of(path, stated))
 
 
 def merge(into: Ledger, other: Ledger) -> Added:
@@ -104,7 +104,11 @@ def merge(into: Ledger, other: Ledger) -> Added:
     return _add(into, other.rows())
 
 
-def _rows_of(path: Path, stated: Fingerprint | None, made: float, about: str) -> Iterator[Row]:
+def _rows_of(path: Path, stated: Fingerprint | None) -> Iterator[Row]:
+    if not path.is_file():
+        raise InputError("a file of labels", f"{path}, which is none", "Check its name.")
+    made, digest = path.stat().st_mtime, sha256(path)
+    about = json.dumps({"imported": path.name, "sha256": digest})
     for number, (structure, labels) in enumerate(read_labelled(path)):
         level = labels.fingerprint or stated
         if level is None:
@@ -114,7 +118,7 @@ def _rows_of(path: Path, stated: Fingerprint | None, made: float, about: str) ->
                 "State it: --program, --method and --basis.",
             )
         labelled = Labels(labels.energy, labels.forces, labels.stress, level)
-        yield Row(structure, labelled, level, 0.0, 1, made, "", about)
+        yield Row(structure, labelled, level, 0.0, 1, made, f"import {digest[:12]}", about)
 
 
 def _add(ledger: Ledger, rows: Iterator[Row]) -> Added:
@@ -122,7 +126,8 @@ def _add(ledger: Ledger, rows: Iterator[Row]) -> Added:
     while batch := list(islice(rows, BATCH)):
         with ledger.transaction():
             fresh = [row for row in batch if _is_news(ledger, row, total)]
-            ledger.put_rows(fresh, None)
+            for row in fresh:
+                ledger.put_row(row)
     ledger.sync()
     return Added(*total.tolist())
 
