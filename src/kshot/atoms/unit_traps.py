@@ -32,6 +32,8 @@ NEAR = 1.37
 """A slope within this factor of a unit's is explained by it; Bohr for Å makes 1.9 = 1.37²."""
 STIFFNESS = {5: 23.0, 6: 31.0, 7: 40.0, 8: 48.0, 14: 18.0, 15: 21.0, 16: 26.0}
 """eV/Å²: force constants of bonds to hydrogen, by the other atom's number."""
+HARMONIC = 0.15
+"""Å: how far a bond may be from its mean length, to be counted."""
 CLOSE = 0.12
 """Å, root mean square: displacements within which the trapezoid rule is good to 10 %."""
 ENOUGH = 0.6
@@ -122,7 +124,7 @@ def _forces(frames: Sequence[Labelled], reference: Labeler) -> Diagnosis:
 
 def _work(frames: Sequence[Labelled]) -> Diagnosis:
     """ΔE against −F̄·ΔR: exact for harmonic potentials, however far the frames are apart."""
-    pairs = sorted(_pairs(frames))[:PAIRS]  # the closest
+    pairs = sorted(work_pairs(frames))[:PAIRS]  # the closest
     if len(pairs) < 3:
         return _unclear("work", len(pairs), 0.0, "too few frames of one molecule to compare")
     moves, energies, works = np.array(pairs).T
@@ -167,6 +169,8 @@ def _bonds(frames: Sequence[Labelled]) -> Diagnosis:
     if not found:
         return _unclear("bonds", 0, 0.0, "no molecule with hydrogen has several frames")
     x, y = (np.concatenate(column) for column in zip(*found, strict=True))
+    near = np.abs(x) < HARMONIC
+    x, y = x[near], y[near]
     correlation = _cosine(x, y)
     if abs(correlation) < ENOUGH or np.sqrt(np.mean(x**2)) < 1e-3:
         words = f"forces on hydrogen do not follow the lengths of its bonds ({correlation:.2f})"
@@ -202,7 +206,7 @@ def _lengths(frames: Sequence[Labelled]) -> Diagnosis:
     """The shortest distance of each atom, in sums of covalent radii: about 1 in a molecule."""
     ratios: list[float] = []
     for one in _spread(frames, FRAMES):
-        ratios += _shortest(one.structure)
+        ratios += shortest_distances(one.structure).tolist()
     if not ratios:
         return _unclear("lengths", 0, 0.0, "there are lone atoms only")
     ratio = float(np.median(ratios))
@@ -215,14 +219,18 @@ def _lengths(frames: Sequence[Labelled]) -> Diagnosis:
     return Diagnosis("lengths", "well", ratio, 1.0, len(ratios), what)
 
 
-def _shortest(structure: Structure) -> list[float]:
+def shortest_distances(structure: Structure) -> Float64[np.ndarray, " atoms"]:
+    """Return the distance of each atom to its nearest, in sums of covalent radii.
+
+    Of a molecule; empty for a lone atom and for what repeats.
+    """
     if len(structure) < 2 or structure.pbc.any():
-        return []
+        return np.zeros(0)
     vectors = structure.positions[:, None] - structure.positions
     radii = np.nan_to_num(elements().radii[structure.numbers], nan=1.5)
     ratios = np.linalg.norm(vectors, axis=2) / (radii[:, None] + radii)
     np.fill_diagonal(ratios, np.inf)
-    return ratios.min(1).tolist()
+    return ratios.min(1)
 
 
 def _groups(frames: Sequence[Labelled]) -> list[list[Labelled]]:
@@ -236,8 +244,8 @@ def _groups(frames: Sequence[Labelled]) -> list[list[Labelled]]:
     return list(groups.values())
 
 
-def _pairs(frames: Sequence[Labelled]) -> Iterator[tuple[float, float, float]]:
-    """Size of the move (Å), ΔE and work of the forces, between neighbours in the file."""
+def work_pairs(frames: Sequence[Labelled]) -> Iterator[tuple[float, float, float]]:
+    """Yield size of the move (Å), ΔE and work of the forces (eV), of neighbours in the file."""
     for members in _groups(frames):
         starts = _spread(list(range(len(members) - 1)), PAIRS)
         for a, b in ((members[i], members[i + 1]) for i in starts):

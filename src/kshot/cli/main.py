@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import families, families_build, ledger
+from kshot.cli import data, families, families_build, ledger
 from kshot.cli.label import label
 from kshot.core.errors import KshotError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 families.app.command()(families_build.build)
+app.add_typer(data.app, name="data")
 app.add_typer(families.app, name="families")
 app.command()(label)
 app.add_typer(ledger.app, name="ledger")
