@@ -32,6 +32,7 @@ def test_padding_adds_no_edge_within_the_cutoff_and_comes_off_again(rng):
     found = distances(padded)
     np.testing.assert_array_equal(found[found < CUTOFF], distances(plain))
     assert (found >= CUTOFF).sum() == 80 - int(plain.edges)
+    assert (np.diff(padded.receivers) >= 0).all()
     assert unpad(padded).key == structure.key
 
 

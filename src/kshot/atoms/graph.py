@@ -31,15 +31,15 @@ class Size(NamedTuple):
 class Graph(NamedTuple):
     """A structure with its neighbours, padded; arrays of NumPy or of JAX.
 
-    Padding atoms have atomic number 0 and stand at the origin. A padding edge joins atom 0 to an
-    image of itself beyond the cutoff: every smooth cutoff function gives it the weight zero, with
-    zero derivatives, so that no potential needs a mask over edges.
+    Padding atoms have atomic number 0 and stand at the origin. A padding edge joins the last atom
+    to an image of itself beyond the cutoff: every smooth cutoff function gives it the weight zero,
+    with zero derivatives, so that no potential needs a mask over edges.
 
     Args:
         numbers: atomic numbers, 0 for padding.
         positions: in Å.
         senders: of each edge; an edge stands in both directions.
-        receivers: of each edge, in ascending order among the real ones.
+        receivers: of each edge, in ascending order.
         shifts: of the sender's image, in Å: the edge's vector, from receiver to sender, is
             ``positions[senders] + shifts - positions[receivers]``.
         edges: how many edges are real; they come first.
@@ -113,7 +113,8 @@ def pad(one: Graph, size: Size, cutoff: float) -> Graph:
         raise InputError(f"a graph that fits into {size}", str(one.size), todo)
     shifts = np.zeros((edges, 3), one.shifts.dtype)
     shifts[:, 0] = 2 * cutoff
-    rest = lambda array: np.concatenate([array, np.zeros((edges,), np.int32)])  # noqa: E731
+    last = np.full(edges, size.atoms - 1, np.int32)
+    rest = lambda array: np.concatenate([array, last])  # noqa: E731
     return one._replace(
         numbers=np.pad(one.numbers, (0, atoms)),
         positions=np.pad(one.positions, ((0, atoms), (0, 0))),

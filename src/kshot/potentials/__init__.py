@@ -1,1 +1,40 @@
-"""Interatomic potentials: energies of a padded graph, ready for third derivatives."""
+"""Interatomic potentials: energies of a padded graph, ready for third derivatives.
+
+`potentials` is their registry; a network's configuration is its own, see `networks`.
+"""
+
+from kshot.core.registry import Registry
+from kshot.potentials.base import Potential
+from kshot.potentials.derived import energy, energy_and_forces, stress
+from kshot.potentials.loss import EnergyForces, Frames, fit_shift, frames, predict
+
+_NETWORKS = "kshot.potentials.architectures"
+_CLASSICAL = "kshot.potentials.classical"
+
+potentials = Registry(
+    "potential",
+    {
+        "mace": f"{_NETWORKS}:mace",
+        "nequip": f"{_NETWORKS}:nequip",
+        "visnet": f"{_NETWORKS}:visnet",
+        "esen": f"{_NETWORKS}:esen",
+        "lennard_jones": f"{_CLASSICAL}:lennard_jones",
+        "morse": f"{_CLASSICAL}:morse",
+        "harmonic": f"{_CLASSICAL}:harmonic",
+        "zbl": f"{_CLASSICAL}:zbl",
+    },
+    dict.fromkeys(("mace", "nequip", "visnet", "esen"), "models"),
+)
+
+__all__ = [
+    "EnergyForces",
+    "Frames",
+    "Potential",
+    "energy",
+    "energy_and_forces",
+    "fit_shift",
+    "frames",
+    "potentials",
+    "predict",
+    "stress",
+]
