@@ -186,7 +186,7 @@ def test_zinc_pocket(zinc):
     structure = site.structure
     # Zn(II), two methanethiolates, two neutral methylimidazoles.
     assert (structure.charge, structure.multiplicity, len(structure)) == (0, 1, 35)
-    assert dict(pocket.tags) == {"metal": "zn", "pocket": "zn", "pdb": "zinc"}
+    assert dict(pocket.tags) == {"metal": "zn", "pocket": "zn", "pdb": "zinc", "chains": "A"}
     metal = structure.positions[structure.numbers == 30]
     near = np.sort(np.linalg.norm(structure.positions - metal, axis=1))[1:5]
     assert near == pytest.approx([2.05, 2.05, 2.33, 2.33], abs=0.01)

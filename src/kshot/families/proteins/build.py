@@ -13,7 +13,7 @@ from kshot.families.proteins import space
 from kshot.families.proteins.chemistry import Chemistry, States, assign
 from kshot.families.proteins.complete import rebuild
 from kshot.families.proteins.cut import Scissors
-from kshot.families.proteins.forms import form, is_amino_acid
+from kshot.families.proteins.forms import complete, form, is_amino_acid, modification
 from kshot.families.proteins.harvest import Fragments, Harvest, finish, keep
 from kshot.families.proteins.hydrogens import AllAtom, add_hydrogens
 from kshot.families.proteins.model import Protein
@@ -126,15 +126,13 @@ def _check_charges(protein: Protein, chemistry: Chemistry, states: States) -> No
 def _residue(scissors: Scissors, r: int, found: Harvest) -> None:
     residue = scissors.protein.residues[r]
     name = form(scissors, r)
-    ends = {
-        "n": scissors.before(r) is None and residue.name not in {"ACE"},
-        "c": scissors.after(r) is None,
-    }
-    if (ends["n"] and not residue.first_of_chain) or (ends["c"] and not residue.last_of_chain):
+    if not complete(scissors, r):
         found.left["residues next to a gap"] += 1
         return
+    ends = {"n": scissors.before(r) is None, "c": scissors.after(r) is None}
     suffix = "".join(f"-{end}term" for end, is_end in ends.items() if is_end)
-    head = (f"{name}{suffix}", "protein-residue", {"residue": name})
+    tags = {"residue": name, **modification(scissors, r)}
+    head = (f"{name}{suffix}", "protein-residue", tags)
     keep(scissors.piece([], [r]), head, residue.slug, found)
 
 
@@ -160,14 +158,9 @@ def _contacts(scissors: Scissors, usable: Sequence[int], contact: float) -> list
 
 def _pair(scissors: Scissors, r: int, s: int, found: Harvest) -> None:
     protein = scissors.protein
-    for residue in (r, s):
-        ends = protein.residues[residue]
-        gap = (scissors.before(residue) is None and not ends.first_of_chain) or (
-            scissors.after(residue) is None and not ends.last_of_chain
-        )
-        if gap:
-            found.left["pairs next to a gap"] += 1
-            return
+    if not (complete(scissors, r) and complete(scissors, s)):
+        found.left["pairs next to a gap"] += 1
+        return
     names = "-".join(sorted((form(scissors, r), form(scissors, s))))
     member = f"{protein.residues[r].slug}-{protein.residues[s].slug}"
     head = (f"pair-{names}", "protein-pair", {"pair": names})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kshot.families.proteins.cut import Scissors
+from kshot.families.proteins.known import MODIFIED
 from kshot.families.proteins.standard import ALIASES, CANONICAL
 
 # Residue → the atoms whose hydrogens are counted, and the name for each count.
@@ -47,3 +48,21 @@ def form(scissors: Scissors, residue: int) -> str:
 def is_amino_acid(scissors: Scissors, residue: int) -> bool:
     """Whether a residue has the backbone of one."""
     return {"N", "CA", "C", "O"} <= set(scissors.protein.named(residue))
+
+
+def complete(scissors: Scissors, residue: int) -> bool:
+    """Whether the chain goes on, or truly ends, on both sides of a residue."""
+    here = scissors.protein.residues[residue]
+    before = scissors.before(residue) is not None or here.first_of_chain
+    return before and (scissors.after(residue) is not None or here.last_of_chain)
+
+
+def modification(scissors: Scissors, residue: int) -> dict[str, str]:
+    """Return the tag of a residue that is not one of the twenty, or is bound to another."""
+    name = scissors.protein.residues[residue].name
+    shape = form(scissors, residue)
+    if name in MODIFIED:
+        return {"modification": MODIFIED[name][1]}
+    if shape == "cyx":
+        return {"modification": "disulfide"}
+    return {"modification": shape} if shape.endswith("-linked") else {}

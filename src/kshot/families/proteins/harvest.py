@@ -47,14 +47,14 @@ def keep(piece: Piece, head: tuple[str, str, dict[str, str]], member: str, found
     if why:
         found.notes.append(f"{member} left out of {family}: {why}")
         return
-    chains = "".join(
+    chains = " ".join(
         sorted({protein.residues[int(protein.residue_of[i])].chain for i in piece.atoms})
     )
     info: dict[str, str | int | float | bool] = {
         "pdb": protein.entry,
         "source": Path(protein.source).name,
         "residue": member,
-        "chain": chains,
+        "chains": chains,
         "caps": len(piece.crossing()),
     }
     structure = piece.structure(family, info)
@@ -78,7 +78,8 @@ def finish(protein: Protein, found: Harvest) -> Fragments:
     families = []
     for name, members in found.members.items():
         stratum, tags = found.heads[name]
-        tags = {**tags, "pdb": protein.entry}
+        chains = {c for m in members for c in str(m.structure.info["chains"]).split()}
+        tags = {**tags, "pdb": protein.entry, "chains": " ".join(sorted(chains))}
         families.append(Family(name, stratum, _distinct(members), tags))
     if not families:
         raise InputError(

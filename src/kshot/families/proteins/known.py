@@ -72,6 +72,12 @@ LIGANDS: Final[dict[str, tuple[str, str]]] = {
 }
 """PDB name → SMILES, what it is."""
 
+COFACTORS: Final = frozenset(
+    {"AMP", "ADP", "ATP", "GDP", "GTP", "SAH", "SAM", "NAD", "FMN", "PLP", "HEM"}
+    | {"FAD", "NAP", "NDP", "NAI", "HEC", "HEA", "COA", "ACO", "TPP", "B12", "BTN", "GSH"}
+)
+"""Names that get the tag ``cofactor`` as the centre of a pocket; others get ``ligand``."""
+
 
 def known_smiles(name: str) -> str | None:
     """Return the SMILES at pH 7 of a residue or ligand, or None."""

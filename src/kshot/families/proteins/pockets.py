@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kshot.atoms.elements import atomic_numbers
+from kshot.atoms.elements import atomic_numbers, symbol
 from kshot.core.errors import InputError
 from kshot.families.proteins import space
 from kshot.families.proteins.chemistry import Chemistry
 from kshot.families.proteins.cut import Scissors
-from kshot.families.proteins.forms import is_amino_acid
+from kshot.families.proteins.forms import complete, is_amino_acid
 from kshot.families.proteins.harvest import Harvest, keep
-from kshot.families.proteins.metals import METALS, REACH
+from kshot.families.proteins.known import COFACTORS
+from kshot.families.proteins.metals import CLUSTERS, METALS, REACH
 from kshot.families.proteins.model import WATERS, Protein
 
 EVERY_POCKET = "*"
@@ -97,6 +98,10 @@ def cut_pocket(scissors: Scissors, centre: Centre, radius: float, found: Harvest
     middle = centre.atoms_in(protein)
     atoms, residues = list(middle), []
     for r, names in _around(protein, middle, radius).items():
+        if is_amino_acid(scissors, r) and not complete(scissors, r) and names & CHAIN:
+            found.notes.append(
+                f"{protein.residues[r].label}: the chain is broken beside it; a hydrogen closes it"
+            )
         if r == centre.residue or not is_amino_acid(scissors, r):
             atoms += list(protein.atoms(r))
         elif names & CHAIN or protein.residues[r].name in {"GLY", "PRO"}:
@@ -104,19 +109,39 @@ def cut_pocket(scissors: Scissors, centre: Centre, radius: float, found: Harvest
         else:  # the side chain alone, cut between its β carbon and the chain
             atoms += [i for i in protein.atoms(r) if protein.names[i] not in CHAIN | {"CA"}]
     atoms = [i for i in atoms if protein.numbers[i] > 1]
-    metals = {int(protein.numbers[i]) for i in middle} & METALS
-    tags = {"metal" if metals else "ligand": centre.name, "pocket": centre.name}
+    tags = {"pocket": centre.name, **_kinds(protein, centre, middle)}
     head = (f"pocket-{centre.name}", "protein-pocket", tags)
     keep(scissors.piece(atoms, residues), head, protein.residues[centre.residue].slug, found)
 
 
+def _kinds(protein: Protein, centre: Centre, middle: list[int]) -> dict[str, str]:
+    """Tags: the metals of a centre, and whether it is a cofactor or another ligand."""
+    metals = sorted({int(protein.numbers[i]) for i in middle} & METALS)
+    tags = {"metal": "-".join(symbol(z).lower() for z in metals)} if metals else {}
+    organic = any(protein.numbers[i] == 6 for i in middle)
+    if centre.name.upper() in COFACTORS | set(CLUSTERS):
+        tags["cofactor"] = centre.name
+    elif organic:
+        tags["ligand"] = centre.name
+    return tags
+
+
 def _around(protein: Protein, middle: list[int], radius: float) -> dict[int, set[str]]:
-    """Names of the heavy atoms near a pocket's centre, by residue; all that metals bind."""
+    """Names of the heavy atoms near a pocket's centre, by residue.
+
+    Every metal in the pocket, in the centre or beside it, has all that binds it.
+    """
     heavy = np.flatnonzero(protein.numbers > 1)
     tree = space.tree(protein.positions[heavy])
     near: dict[int, set[str]] = defaultdict(set)
-    for i in middle:
-        reach = max(radius, REACH) if int(protein.numbers[i]) in METALS else radius
-        for k in tree.query_ball_point(protein.positions[i], reach):
-            near[int(protein.residue_of[heavy[k]])].add(protein.names[heavy[k]])
+
+    def collect(atoms: Iterable[int], reach: float) -> set[int]:
+        found = {int(heavy[k]) for i in atoms for k in tree.query_ball_point(x[i], reach)}
+        for i in found:
+            near[int(protein.residue_of[i])].add(protein.names[i])
+        return found
+
+    x = protein.positions
+    inside = collect(middle, radius) | set(middle)
+    collect([i for i in inside if int(protein.numbers[i]) in METALS], REACH)
     return near
