@@ -14,7 +14,13 @@ from kshot.families.proteins.known import known_smiles
 from kshot.families.proteins.metals import CLUSTERS, IONS, METALS, NAMED, Ion
 from kshot.families.proteins.model import WATERS, Protein
 from kshot.families.proteins.standard import ALIASES, CANONICAL, Template, standard, water
-from kshot.families.proteins.templates import close_pairs, describe, from_smiles, organic_atoms
+from kshot.families.proteins.templates import (
+    close_pairs,
+    describe,
+    from_hydrogens,
+    from_smiles,
+    organic_atoms,
+)
 from kshot.families.proteins.titration import Surroundings, shifts
 
 LINK_SLACK = 0.25  # Å beyond covalent radii: a bond between residues
@@ -124,6 +130,14 @@ def _nonstandard(protein: Protein, r: int, states: States, found: Chemistry) -> 
         return states.components[residue.name]
     smiles = states.smiles.get(residue.name) or known_smiles(residue.name)
     if smiles is None:
+        template = from_hydrogens(protein, r, states.charges.get(residue.name))
+        if template is not None:
+            charge = sum(template.charges.values())
+            found.notes.append(
+                f"{residue.label}: charge {charge:+d} from its hydrogens and bond lengths "
+                f"(--charge {residue.name}=… or --smiles to state it)"
+            )
+            return template
         found.unknown[r] = (
             f"has unknown chemistry ({describe(protein, r)}): give --smiles {residue.name}=… "
             "(with its charges) or --ccd FILE"

@@ -17,6 +17,7 @@ from kshot.families.proteins.standard import Template
 SLACK = 0.35  # Å beyond the sum of covalent radii within which atoms of one residue are bonded
 ACID_PKA = {6: 4.0, 15: 6.5, 16: 1.0}  # of an O-H on an atom that also has a double-bonded oxygen
 AMINE_PKA = 9.5
+GUESSES = (0, -1, 1, -2, 2, -3, 3, -4)  # charges tried for a ligand that nobody states one of
 
 
 def organic_atoms(protein: Protein, residue: int) -> list[int]:
@@ -108,6 +109,47 @@ def _template(wanted: Any, names: dict[int, str], residue: str) -> Template:  # 
         {name: atom.GetTotalNumHs() for name, atom in numbered},
         frozenset(name for name in names.values() if name.startswith("leaving")),
     )
+
+
+def from_hydrogens(protein: Protein, residue: int, charge: int | None) -> Template | None:
+    """Return the template that a ligand's own hydrogens give it; None if they do not.
+
+    Bonds come from distances, and their orders from valences, which need the charge: the one
+    stated, or else the one nearest to zero that leaves the fewest charged atoms.
+
+    Args:
+        protein: where it is.
+        residue: a ligand that has all its hydrogens in the file.
+        charge: as stated by the user; None if nobody does.
+    """
+    from rdkit import Chem
+    from rdkit.Chem import rdDetermineBonds
+
+    heavy = organic_atoms(protein, residue)
+    atoms = [*heavy, *(i for i in protein.atoms(residue) if protein.numbers[i] == 1)]
+    if len(atoms) == len(heavy):
+        return None
+    lines = [
+        f"{symbol(int(protein.numbers[i]))} {x:.4f} {y:.4f} {z:.4f}"
+        for i in atoms
+        for x, y, z in [protein.positions[i]]
+    ]
+    fits = []
+    for guess in GUESSES if charge is None else (charge,):
+        mol = Chem.MolFromXYZBlock("\n".join([str(len(lines)), "", *lines]))
+        try:
+            rdDetermineBonds.DetermineBonds(mol, charge=guess, embedChiral=False)
+            Chem.Kekulize(mol, clearAromaticFlags=True)
+        except (ValueError, RuntimeError):
+            continue
+        charged = sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms())
+        if not any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+            fits.append((charged, abs(guess), guess, mol))
+    if not fits:
+        return None
+    mol = Chem.RemoveAllHs(min(fits, key=lambda fit: fit[:3])[3], sanitize=False)
+    names = {k: protein.names[i] for k, i in enumerate(heavy)}
+    return _template(mol, names, protein.residues[residue].name)
 
 
 def read_components(path: str | Path, ph: float) -> dict[str, Template]:
