@@ -4,7 +4,6 @@ Writes one npz per case: structure, edges, weights, energies and forces.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import ase.build
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from allegro.model import AllegroModel
 from ase.neighborlist import neighbor_list
-from cases import AVERAGE_NEIGHBOURS, CASES, CUTOFF, ELEMENTS, config
+from cases import CASES, CUTOFF, ELEMENTS, config
 from nequip.utils.global_state import set_global_state
 
 
@@ -29,8 +28,7 @@ def structure(case: str) -> ase.Atoms:
     return atoms
 
 
-def model(case: str, seed: int) -> torch.nn.Module:
-    c = config(case)
+def model(c: dict, seed: int, dtype: str, cutoff: float = CUTOFF) -> torch.nn.Module:
     module = "Spline" if c.get("radial_basis") == "spline" else "Bessel"
     embed = {"_target_": f"allegro.nn.TwoBody{module}ScalarEmbed"}
     if module == "Spline":
@@ -49,8 +47,8 @@ def model(case: str, seed: int) -> torch.nn.Module:
         mlps[f"{theirs}_mlp_nonlinearity"] = c.get("activation", "silu")
     return AllegroModel(
         seed=seed,
-        model_dtype="float64",
-        r_max=CUTOFF,
+        model_dtype=dtype,
+        r_max=cutoff,
         type_names=list(ELEMENTS),
         l_max=c["l_max"],
         parity=c.get("include_pseudotensors", True),
@@ -58,7 +56,7 @@ def model(case: str, seed: int) -> torch.nn.Module:
         num_layers=c["num_layers"],
         num_scalar_features=c["num_scalar_features"],
         num_tensor_features=c["num_tensor_features"],
-        avg_num_neighbors=AVERAGE_NEIGHBOURS,
+        avg_num_neighbors=c["avg_num_neighbors"],
         **mlps,
     )
 
@@ -75,11 +73,6 @@ def evaluate(net: torch.nn.Module, atoms: ase.Atoms) -> dict[str, np.ndarray]:
         data["cell"] = torch.tensor(atoms.cell.array)[None]
         data["edge_cell_shift"] = torch.tensor(shifts, dtype=torch.float64)
     out = net(dict(data))
-    seconds = []
-    for _ in range(20):
-        start = time.perf_counter()
-        net(dict(data))
-        seconds.append(time.perf_counter() - start)
     return {
         "positions": atoms.positions,
         "numbers": atoms.numbers,
@@ -91,7 +84,6 @@ def evaluate(net: torch.nn.Module, atoms: ase.Atoms) -> dict[str, np.ndarray]:
         "energy": out["total_energy"].detach().numpy().ravel(),
         "atom_energies": out["atomic_energy"].detach().numpy().ravel(),
         "forces": out["forces"].detach().numpy(),
-        "seconds": np.median(seconds),
     }
 
 
@@ -100,7 +92,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     for seed, case in enumerate(CASES):
-        net = model(case, seed)
+        net = model(config(case), seed, "float64")
         found = evaluate(net, structure(case))
         weights = {f"weight:{k}": v.detach().numpy() for k, v in net.named_parameters()}
         name = case.replace(",", "").replace(" ", "_").replace("=", "")

@@ -63,7 +63,7 @@ class ScalarMLP(nn.Module):
     activation: Nonlinearity = "none"
 
     @nn.compact
-    def __call__(self, x: Scalars) -> Scalars:
+    def __call__(self, x: Float[Array, "edge before"]) -> Float[Array, "edge after"]:
         """Apply every layer, with the nonlinearity between."""
         gain = 1.0 if self.activation == "none" else sqrt(2)
         for n, width in enumerate(self.widths):
@@ -87,8 +87,11 @@ class EnvironmentProduct(nn.Module):
 
     @nn.compact
     def __call__(
-        self, tensors: Tensors, environment: Float[Array, "atom j u"], edges: Edges
-    ) -> Tensors:
+        self,
+        tensors: Float[Array, "edge i channel"],
+        environment: Float[Array, "atom j channel"],
+        edges: Edges,
+    ) -> Float[Array, "edge k channel"]:
         """Couple within each channel.
 
         The environment belongs to the atom. So coefficients, weights and environment make one
@@ -113,7 +116,7 @@ class AllegroLayer(nn.Module):
     @nn.compact
     def __call__(
         self, scalars: Scalars, tensors: Tensors, weights: IrrepWeights, edges: Edges
-    ) -> tuple[Scalars, Tensors, IrrepWeights]:
+    ) -> tuple[Float[Array, "edge more"], Float[Array, "edge k channel"], IrrepWeights]:
         """Return every scalar so far, the new tensors and the weights of the next environment.
 
         Scalars of earlier layers stay beside the new ones: later layers and the readout see all.
