@@ -53,6 +53,10 @@ class Fingerprint:
         """Twelve characters that stand for the whole."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
+    def __hash__(self) -> int:
+        """Hash the stored form; the settings are a mapping, which has no hash."""
+        return hash(self.text)
+
     @classmethod
     def parse(cls, text: str) -> Fingerprint:
         """Return the fingerprint that ``text`` is the stored form of."""

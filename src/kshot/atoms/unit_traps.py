@@ -158,7 +158,7 @@ def _judged(
     if off < NEAR:
         verdict: Verdict = "well" if slope > 0 else "wrong"
         return Diagnosis(test, verdict, slope, correlation, samples, what)
-    what += f", as of {units}" if units else ", which no known unit explains"
+    what += f", as of {units}" if units else ", which no known unit explains (was one stated?)"
     verdict = "wrong" if slope < 0 or off > sure else "unclear"
     return Diagnosis(test, verdict, slope, correlation, samples, what)
 
