@@ -212,13 +212,13 @@ def valence_flaws(
         if distances[i, j] > reach[i, j] + STRETCHED:
             flaws.append(f"bond {_name(numbers, i, j)} of {distances[i, j]:.2f} Å")
     close = np.triu(distances < reach + TOUCHING, 1) & covalent[:, None] & covalent
-    for i, j in np.argwhere(close):
-        if (int(i), int(j)) not in bonds and (int(j), int(i)) not in bonds:
+    for i, j in np.argwhere(close).tolist():
+        if (i, j) not in bonds and (j, i) not in bonds:
             flaws.append(f"{_name(numbers, i, j)} {distances[i, j]:.2f} Å apart and not bonded")
     sums = np.zeros(len(structure), int)
     for (i, j), order in bonds.items():
         sums[[i, j]] += order
-    for i in np.flatnonzero(covalent):
+    for i in np.flatnonzero(covalent).tolist():
         if not _filled(int(numbers[i]), int(sums[i]), charges[i]):
             flaws.append(f"{symbol(int(numbers[i]))} with {sums[i]} bonds and charge {charges[i]}")
     electrons = int(numbers.sum()) - structure.charge

@@ -126,7 +126,8 @@ def _placed(
         conformer.SetAtomPosition(mol.AddAtom(atom), Point3D(*protein.positions[i].tolist()))
     kinds = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
     for (i, j), order in chemistry.bonds.items():
-        mol.AddBond(at[i], at[j], kinds[order])
+        if i in at and j in at:  # else one end is in a residue that is left out
+            mol.AddBond(at[i], at[j], kinds[order])
     for h, i in parent_of.items():
         mol.AddBond(at[h], at[i], kinds[1])
     mol.AddConformer(conformer)
