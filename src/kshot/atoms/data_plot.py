@@ -53,7 +53,7 @@ def _energy_words(report: DataReport) -> str:
 
 def _histogram(axes: Axes, values: np.ndarray, words: str) -> None:
     axes.hist(values, bins=40, color="#4477aa")
-    axes.set(xlabel=words, ylabel="count", yscale="log" if len(values) else "linear")
+    axes.set(xlabel=words, ylabel="count", yscale="log" if len(values) > 1000 else "linear")
 
 
 def _work(axes: Axes, report: DataReport) -> None:
