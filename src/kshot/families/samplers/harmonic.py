@@ -23,7 +23,7 @@ from kshot.families.samplers.modes import SOFT, Curvature, Modes, Statistics, mo
 
 Coordinates = Literal["internal", "cartesian"]
 KEEP = Accept()
-OVERDRAW = 50  # candidates per frame wanted, before a scaffold is given up
+OVERDRAW = 20  # candidates per frame wanted, before a scaffold is given up
 
 
 @failures_are_values

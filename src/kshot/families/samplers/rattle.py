@@ -10,7 +10,7 @@ from kshot.core.units import BOLTZMANN
 from kshot.families.samplers.accept import APART, Accept, Sieve
 from kshot.families.samplers.base import Recorder, Sampler, check_request
 
-OVERDRAW = 200  # candidates per frame wanted, before a scaffold is given up
+OVERDRAW = 20  # candidates per frame wanted, before a scaffold is given up
 
 
 def rattle(
