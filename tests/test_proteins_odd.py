@@ -328,7 +328,7 @@ def test_nothing_to_cut(tmp_path):
         fragments(tmp_path, [line(1, "O", "HOH", "W", 1, (0, 0, 0), "O", "HETATM")])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_spoiled_files_never_break_otherwise(tmp_path_factory, data):
     """Lines dropped, doubled, or with a character changed: an answer or an InputError."""

@@ -121,18 +121,21 @@ class Piece:
         while more := self._needed():
             for atom in more:
                 residue = int(self.protein.residue_of[atom])
-                if self._on_chain(atom, residue):
+                if self._whole(atom, residue):
                     self.add_residue(residue)
                 else:
                     self.add(atom)
 
-    def _on_chain(self, atom: int, residue: int) -> bool:
-        """Whether an atom is in the backbone: the chain would be followed without end."""
-        chain = {"N", "CA", "C", "O"}
-        in_chain = self.scissors.before(residue) is not None or (
-            self.scissors.after(residue) is not None
-        )
-        return in_chain and self.protein.names[atom] in chain
+    def _whole(self, atom: int, residue: int) -> bool:
+        """Whether an atom comes with its whole residue.
+
+        One of the backbone does: the chain would be followed without end. So does one of a sugar
+        or another ligand: half of it would be another molecule.
+        """
+        backbone = {"N", "CA", "C", "O"}
+        if not backbone <= set(self.protein.named(residue)):
+            return True
+        return self.protein.names[atom] in backbone
 
     def crossing(self) -> list[tuple[int, int]]:
         """Return the bonds that leave the piece, the kept atom first."""
