@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from kshot.atoms import Structure
-from kshot.families.catalogue.entries import Entry
+from kshot.families.catalogue.entries import Entry, Site
+from kshot.families.catalogue.ligands import LIGANDS
 
+Pairs = Bool[np.ndarray, "atoms atoms"]
 STRETCHED = 1.35  # times the sum of covalent radii: a bond longer than this is broken
 BONDED = 1.15  # times that sum: a pair shorter than this is bonded
 TOUCHING = 0.6  # Å
@@ -17,7 +19,7 @@ def what_changed(entry: Entry, structure: Structure) -> str:
     """Say how a geometry differs from its entry in bonds and stereo; empty if it does not.
 
     A molecule has the bonds and the stereo of its SMILES, no more and no less. Of a metal site,
-    every ligand is still bonded to something else and no two atoms touch.
+    every ligand is still bound and whole, and no hydrogen has gone from one to another.
 
     Args:
         entry: what it was built from.
@@ -27,16 +29,21 @@ def what_changed(entry: Entry, structure: Structure) -> str:
     if _distances(structure).min(initial=np.inf) < TOUCHING:
         return "atoms touch"
     if entry.site is not None:
-        return _of_site(ratio)
-    bonds = bonded(entry.smiles)
+        parts = _parts(ratio < STRETCHED)
+        if parts.max() > 0:
+            return f"{parts.max()} ligands have left"
+        bonds, watched = _of_site(entry.site, structure)
+    else:
+        bonds = bonded(entry.smiles)
+        watched = np.ones_like(bonds)
     broken = bonds & (ratio > STRETCHED)
-    formed = ~bonds & (ratio < BONDED)
+    formed = watched & ~bonds & (ratio < BONDED)
     if broken.any() or formed.any():
         return f"{_pairs(structure, broken)} broken, {_pairs(structure, formed)} formed"
-    return _stereo(entry.smiles, structure)
+    return _stereo(entry.smiles, structure) if entry.smiles else ""
 
 
-def bonded(smiles: str) -> Bool[np.ndarray, "atoms atoms"]:
+def bonded(smiles: str) -> Pairs:
     """Return which atoms the SMILES bonds, hydrogens included."""
     from rdkit.Chem import GetAdjacencyMatrix
 
@@ -58,12 +65,24 @@ def _ratios(structure: Structure) -> np.ndarray:
     return _distances(structure) / (radii[:, None] + radii[None])
 
 
-def _of_site(ratio: np.ndarray) -> str:
-    parts = _parts(ratio < STRETCHED)
-    return "" if parts.max() == 0 else f"{parts.max()} ligands have left"
+def _of_site(site: Site, structure: Structure) -> tuple[Pairs, Pairs]:
+    """Return the bonds inside each ligand, and the pairs where a hydrogen may not form one.
+
+    The atoms of the core come first; what they bond to is left alone.
+    """
+    blocks = [bonded(LIGANDS[name].smiles) for name in site.ligands]
+    bonds = np.zeros((len(structure), len(structure)), bool)
+    core = start = len(structure) - sum(map(len, blocks))
+    for block in blocks:
+        bonds[start : start + len(block), start : start + len(block)] = block
+        start += len(block)
+    hydrogen = structure.numbers == 1
+    watched = hydrogen[:, None] | hydrogen[None]
+    watched[:core] = watched[:, :core] = False
+    return bonds, watched
 
 
-def _parts(bonds: Bool[np.ndarray, "atoms atoms"]) -> Int64[np.ndarray, " atoms"]:
+def _parts(bonds: Pairs) -> Int64[np.ndarray, " atoms"]:
     """Number the connected parts."""
     part = np.full(len(bonds), -1)
     for start in range(len(bonds)):
@@ -77,7 +96,7 @@ def _parts(bonds: Bool[np.ndarray, "atoms atoms"]) -> Int64[np.ndarray, " atoms"
     return part
 
 
-def _pairs(structure: Structure, wanted: Bool[np.ndarray, "atoms atoms"]) -> str:
+def _pairs(structure: Structure, wanted: Pairs) -> str:
     from ase.data import chemical_symbols
 
     first, second = np.nonzero(np.triu(wanted))
