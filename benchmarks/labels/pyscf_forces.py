@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--engine", default="pyscf")
     parser.add_argument("--smiles", default=ALANINE_DIPEPTIDE)
     parser.add_argument("--coordinates", type=int, default=2, help="how many to move")
-    parser.add_argument("--step", type=float, default=0.002, help="Å")
+    parser.add_argument("--step", type=float, default=0.001, help="Å")
     args = parser.parse_args()
     engine, structure = labeler(args.engine), molecule(args.smiles)
     begun = time.perf_counter()

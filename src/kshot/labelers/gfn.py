@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEAVIEST = 86
 KELVIN = 3.166808578545117e-6  # Hartree, as tblite counts electronic temperature
+ACCURACY = 0.1  # tblite's own 1.0 is 4 % quicker, and leaves 0.1 meV/Å between forces and energies
 SPIN_POLARIZATION = 1.0  # strength used for open shells; without it O₂'s triplet lies too high
 
 
@@ -148,7 +149,7 @@ def _cell(structure: Structure) -> np.ndarray | None:
 
 def gfn2(
     *,
-    accuracy: float = 1.0,
+    accuracy: float = ACCURACY,
     temperature: float = 300.0,
     max_iterations: int = 250,
     solvent: str = "",
@@ -156,7 +157,7 @@ def gfn2(
     """Return GFN2-xTB, for elements up to radon, with charge and spin.
 
     Args:
-        accuracy: tblite's threshold factor; smaller is tighter.
+        accuracy: tblite's threshold factor; smaller is tighter, tblite's own is 1.0.
         temperature: electronic temperature in K.
         max_iterations: after which the electrons count as not converged.
         solvent: of the implicit ALPB model, such as ``"water"``; empty for none.
@@ -172,7 +173,7 @@ def gfn2(
 
 def gfn1(
     *,
-    accuracy: float = 1.0,
+    accuracy: float = ACCURACY,
     temperature: float = 300.0,
     max_iterations: int = 250,
     solvent: str = "",

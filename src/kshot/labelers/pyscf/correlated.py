@@ -38,11 +38,10 @@ def energy_and_gradient(
         if not cluster.converged_lambda:
             return Failure("not converged", f"CCSD Λ equations after {MORE_CYCLES} cycles")
         return float(cluster.e_tot), np.asarray(cluster.nuc_grad_method().kernel())
-    return _triples(mean_field, cluster)
+    return _triples(cluster)
 
 
 def _triples(
-    mean_field: Any,  # noqa: ANN401
     cluster: Any,  # noqa: ANN401
 ) -> tuple[float, Float64[np.ndarray, "atoms 3"]] | Failure:
     """CCSD(T): `nuc_grad_method` would give the gradient of CCSD alone, without a word."""
