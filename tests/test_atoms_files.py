@@ -267,3 +267,10 @@ def test_npz_of_something_else(tmp_path):
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
     with pytest.raises(DataError, match=r"b\.npz"):
         list(scan(tmp_path / "b.npz"))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".extxyz", ".db"])
+def test_a_folder_that_is_not_there(tmp_path, suffix):
+    path = tmp_path / "absent" / f"a{suffix}"
+    with pytest.raises(DataError, match="absent"):
+        write(path, [Labelled(WATER, Labels(-1.0, FORCES[0]))])

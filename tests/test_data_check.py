@@ -221,6 +221,8 @@ def test_e0s_from_a_file(check, tmp_path):
     result = check(GOOD, "--e0s", str(path))
     assert result.exit_code == 0
     assert "dictionary: H -13.600 eV" in result.output
+    path.write_text(json.dumps(E0S))
+    assert "dictionary: H -13.600 eV" in check(GOOD, "--e0s", str(path)).output
     path.write_text(e0s_from_dictionary({"H": -13.6}).to_json())
     assert "there is no E0 of O" in check(GOOD, "--e0s", str(path)).output
 
@@ -249,6 +251,7 @@ def test_plot(check, tmp_path):
         ["--force-unit", "furlong"],
         ["--e0s", "absent.json"],
         ["--reference", "gfn9"],
+        ["--plot", "figure.docx"],
     ],
 )
 def test_wrong_options(check, options):

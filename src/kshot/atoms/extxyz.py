@@ -218,7 +218,8 @@ def _column(raw: Raw, name: str) -> Float64[np.ndarray, "atoms columns"] | None:
     if name not in raw.columns:
         return None
     try:
-        return np.array(raw.columns[name], np.float64)
+        # Python's float is faster on text than NumPy is.
+        return np.array([list(map(float, row)) for row in raw.columns[name]], np.float64)
     except ValueError as error:
         raise BrokenFrameError(f"column {name!r} is not all numbers: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -76,16 +77,19 @@ def write(path: Path | str, frames: Iterable[Structure | Labelled]) -> int:
     """Write frames to extxyz, an ASE database or (SPICE's layout) HDF5; return how many.
 
     Raises:
-        DataError: the name's ending is none of these.
+        DataError: the name's ending is none of these, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() in {".xyz", ".extxyz"}:
-        return write_extxyz(path, frames)
-    if path.suffix.lower() == ".db":
-        return write_ase_db(path, frames)
-    if path.suffix.lower() in {".h5", ".hdf5"}:
-        return write_spice(path, _labelled(frames))
-    raise DataError("one of .extxyz, .xyz, .db, .h5, .hdf5", path.name, "Rename it.")
+    if path.suffix.lower() not in WRITERS:
+        raise DataError(f"one of {', '.join(WRITERS)}", path.name, "Rename it.")
+    try:
+        return WRITERS[path.suffix.lower()](path, frames)
+    except (OSError, sqlite3.Error) as error:
+        raise DataError("a place to write to", f"{path}: {error}", "Name another.") from error
+
+
+def _write_hdf5(path: Path, frames: Iterable[Structure | Labelled]) -> int:
+    return write_spice(path, _labelled(frames))
 
 
 def _labelled(frames: Iterable[Structure | Labelled]) -> Iterator[Labelled]:
@@ -93,3 +97,12 @@ def _labelled(frames: Iterable[Structure | Labelled]) -> Iterator[Labelled]:
         if not isinstance(given, Labelled):
             raise DataError("labelled frames for HDF5", "a structure alone", "Write extxyz.")
         yield given
+
+
+WRITERS: dict[str, Callable[[Path, Iterable[Structure | Labelled]], int]] = {
+    ".xyz": write_extxyz,
+    ".extxyz": write_extxyz,
+    ".db": write_ase_db,
+    ".h5": _write_hdf5,
+    ".hdf5": _write_hdf5,
+}

@@ -144,7 +144,7 @@ def _work(frames: Sequence[Labelled]) -> Diagnosis:
     }
     what = f"energy differences are {slope:.3g} times the work of the forces"
     # Anharmonic terms tilt the slope between frames that are far apart.
-    sure = NEAR if np.median(moves) < CLOSE and abs(correlation) > 0.9 else 3.0
+    sure = 1.6 if np.median(moves) < CLOSE and abs(correlation) > 0.9 else 3.0
     return _judged("work", slope, correlation, len(pairs), what, _near(slope, units), sure)
 
 

@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 REFUSED = 1
+PICTURES = (".png", ".pdf", ".svg")
 SHOWN = 5  # findings of one kind, unless all are asked for
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -54,7 +55,7 @@ def check(
     reference: Annotated[
         str, typer.Option(help="An engine, such as gfn2, to compare six frames' forces with.")
     ] = "",
-    e0s: Annotated[Path | None, typer.Option(help="E0s as JSON, by symbol, in eV.")] = None,
+    e0s: Annotated[Path | None, typer.Option(help='E0s as JSON: {"H": -13.6, …}, in eV.')] = None,
     tolerance: Annotated[float, typer.Option(help="Å; what is nearer is a duplicate.")] = 0.02,
     plot: Annotated[Path | None, typer.Option(help="Draw a figure into this file.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every finding.")] = False,
@@ -67,6 +68,8 @@ def check(
     from kshot.atoms.data_report import report
     from kshot.atoms.files import scan
 
+    if plot is not None and plot.suffix.lower() not in PICTURES:
+        raise OptionError(f"--plot with one of {', '.join(PICTURES)}", plot.name, "Rename it.")
     reading = _reading(keys, energy_unit, force_unit, length_unit, spin)
     frames = _counted(scan(file, reading), file)
     found = report(file, frames, _labeler(reference), _read_e0s(e0s), tolerance)
@@ -132,15 +135,18 @@ def _labeler(name: str) -> Any:  # noqa: ANN401 - a Labeler, or None
 
 
 def _read_e0s(path: Path | None) -> Any:  # noqa: ANN401 - E0s, or None
-    from kshot.atoms.e0s import E0s
+    from kshot.atoms.e0s import E0s, e0s_from_dictionary
     from kshot.core.errors import DataError
 
     if path is None:
         return None
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        read = json.loads(text)
+    except (OSError, ValueError) as error:
         raise DataError("a file of E0s", f"{path}: {error}", "Check its name.") from error
+    if isinstance(read, dict) and "energies" not in read:
+        return e0s_from_dictionary(read)
     return E0s.from_json(text)
 
 
