@@ -45,7 +45,7 @@ class AllegroConfig(MLIPNetworkConfig):
     radial_basis: RadialBasis = "bessel"
     num_rbf: PositiveInt = 8
     spline_span: PositiveInt = 6
-    envelope_power: int = Field(default=6, ge=3)
+    envelope_power: int = Field(default=6, ge=2)
     embed_mlp_hidden: tuple[PositiveInt, ...] = (64,)
     latent_mlp_hidden: tuple[PositiveInt, ...] = (64,)
     readout_mlp_hidden: tuple[PositiveInt, ...] = (32,)
