@@ -26,10 +26,9 @@ def parity() -> list[str]:
 def speed() -> list[str]:
     found = json.loads((RESULTS / "speed.json").read_text())
     lines = [
-        f"{found['about']}.".capitalize(),
+        f"{found['about']}.",
         "",
-        "| size | weights | energy + forces (ms) | original | training gradient (ms) | original "
-        "| compile both (s) |",
+        "| size | weights | energy + forces (ms) | original | gradient (ms) | original | compile (s) |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in found["rows"].items():

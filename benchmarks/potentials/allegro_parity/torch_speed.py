@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
     for name, row in rows.items():
         row["nequip-allegro"] = measure(row.pop("config"))
         print(name, row["nequip-allegro"], flush=True)
-    about = f"isobutane, 14 atoms, 182 edges, float32, one CPU thread, median of {REPEATS}"
+    about = f"Isobutane, 14 atoms, 182 edges, float32, one CPU thread, median of {REPEATS}"
     RESULTS.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 
 
