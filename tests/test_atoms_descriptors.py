@@ -99,7 +99,7 @@ def test_near_duplicates_by_hand():
         turned(ethanol, 1),
         isomer,
         rattled(ethanol, 0.1, 2),
-        rattled(benzene, 0.003, 3),
+        rattled(benzene, 0.001, 3),
         ethanol.replace(charge=1, multiplicity=2),
     ]
     assert near_duplicates(given_) == [(0, 2), (0, 6), (1, 5), (2, 6)]

@@ -165,7 +165,7 @@ def test_refused(check, frames, words):
         ([*GOOD, GOOD[4]], "data.extxyz, frame 12: the same structure as frame 4"),
         (
             [*GOOD, changed(GOOD, 4, positions=GOOD[4].structure.positions + 1)[4]],
-            "frame 12: within 0.02 Å of frame 4",
+            "frame 12: within 0.005 Å of frame 4",
         ),
         (changed(GOOD, 4, energy=GOOD[4].labels.energy + 9), "energy is +3.0"),
         (changed(GOOD, 4, forces=GOOD[4].labels.forces + 90), "frame 4: its largest force is 1"),

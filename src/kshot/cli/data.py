@@ -56,7 +56,7 @@ def check(
         str, typer.Option(help="An engine, such as gfn2, to compare six frames' forces with.")
     ] = "",
     e0s: Annotated[Path | None, typer.Option(help='E0s as JSON: {"H": -13.6, …}, in eV.')] = None,
-    tolerance: Annotated[float, typer.Option(help="Å; what is nearer is a duplicate.")] = 0.02,
+    tolerance: Annotated[float, typer.Option(help="Å; what is nearer is a duplicate.")] = 0.005,
     plot: Annotated[Path | None, typer.Option(help="Draw a figure into this file.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every finding.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
