@@ -28,7 +28,7 @@ def speed() -> list[str]:
     lines = [
         f"{found['about']}.",
         "",
-        "| size | weights | energy + forces (ms) | original | gradient (ms) | original | compile (s) |",
+        "| size | weights | forces (ms) | original | gradient (ms) | original | compile (s) |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in found["rows"].items():
