@@ -13,7 +13,7 @@ from kshot.families.samplers.hessian import differences
 from kshot.families.samplers.internals import Internals
 from samplers_engines import Broken, Gfn2, Wells, embedded, water
 
-DRAWS = 5000
+DRAWS = 3000
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,18 @@ def test_curvilinear_draws_are_nearer_to_the_wanted_energy(gfn2_ethanol):
     wanted = modes(gfn2_ethanol).potential_energies(T, "classical").sum()
     assert energies["internal"] == pytest.approx(wanted, rel=0.15)
     assert energies["cartesian"] > 1.15 * wanted
+
+
+def test_far_torsions_are_followed_around_or_refused():
+    structure, engine = embedded("CCN=C=O"), Gfn2()  # the torsion about C-N reaches half a turn
+    known = curvature(structure, engine)
+    R = drawn("wigner", structure, known, 300.0, n=40, coordinates="internal")
+    energies = [engine.label(structure.replace(positions=x)).energy - known.energy for x in R]
+    wanted = modes(known).potential_energies(300.0, "quantum").sum()
+    assert np.mean(energies) == pytest.approx(wanted, rel=0.15)
+    assert max(energies) < 4 * wanted
+    absurd = 5.0 * np.random.default_rng(0).standard_normal(structure.positions.shape)
+    assert Internals(known.structure).bend(absurd) is None
 
 
 def test_saddle_points_are_left_by_themselves():

@@ -153,6 +153,9 @@ def _collect(
         moved = found.draw(1, temperature, statistics, rng)[0]
         if internals is not None:
             moved = internals.bend(moved)
+            if moved is None:
+                sieve.refused["too far to follow"] += 1
+                continue
         sieve.offer(recorder.frame(rest + moved, draw))
     return sieve.result(n)
 

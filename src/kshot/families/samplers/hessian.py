@@ -26,7 +26,7 @@ def curvature(
     labeler: Labeler,
     *,
     step: float = 0.005,
-    force: float = 1e-4,
+    force: float = 1e-3,
     folder: Path | None = None,
     show: bool = False,
 ) -> Curvature:

@@ -16,7 +16,8 @@ from kshot.families.samplers.geometry import bonds
 
 STRAIGHT = np.cos(np.radians(170.0))  # beyond this angle neither it nor its torsions are used
 TINY = 1e-4  # of the largest singular value: combinations that do not move to first order
-STEPS, LONGEST, CLOSE_ENOUGH = 30, 0.3, 1e-7  # of Newton's method; Å; Å or radians
+STEPS, LONGEST, CLOSE_ENOUGH = 20, 0.3, 1e-7  # of Newton's method; Å; Å or radians
+STRIDES = (1, 8, 40)
 
 
 class Internals:
@@ -40,35 +41,51 @@ class Internals:
         keep = singular > TINY * singular.max(initial=1e-12)
         self._combine = left[:, keep].T
 
-    def bend(self, moved: Float64[np.ndarray, "atoms 3"]) -> Float64[np.ndarray, "atoms 3"]:
+    def bend(self, moved: Float64[np.ndarray, "atoms 3"]) -> Float64[np.ndarray, "atoms 3"] | None:
         """Return the displacement that changes the internal coordinates as ``moved`` begins to.
 
-        Where no such geometry is found (displacements far beyond a vibration's), it is ``moved``
-        itself.
+        It is followed in one stride, or in as many as it takes; None where it cannot be followed,
+        as beyond the point where three atoms come to stand in line.
 
         Args:
             moved: a straight displacement from the reference, in Å.
         """
         if not len(self._values):
             return moved
-        target = self._combine @ (self._first @ moved.ravel())
-        positions = self._rest + moved
+        for strides in STRIDES:
+            positions = self._rest
+            for stride in range(1, strides + 1):
+                found = self._solve(positions + moved / strides, moved * (stride / strides))
+                if found is None:
+                    break
+                positions = found
+            else:
+                return positions - self._rest
+        return None
+
+    def _solve(
+        self, positions: Float64[np.ndarray, "atoms 3"], moved: Float64[np.ndarray, "atoms 3"]
+    ) -> Float64[np.ndarray, "atoms 3"] | None:
+        """Return where the internal coordinates are what ``moved`` asks for, near ``positions``."""
+        wanted = self._first @ moved.ravel()
         for _ in range(STEPS):
             values, slope = self._measure(positions)
-            missing = target - self._combine @ self._change(values)
+            missing = self._combine @ self._missing(values, wanted)
             if np.abs(missing).max() < CLOSE_ENOUGH:
-                return positions - self._rest
+                return positions
             step = np.linalg.lstsq(self._combine @ slope, missing, rcond=1e-8)[0]
             step *= min(1.0, LONGEST / max(np.abs(step).max(), 1e-12))
             positions = positions + step.reshape(-1, 3)
-        return moved
+        return None
 
-    def _change(self, values: Float64[np.ndarray, " internals"]) -> Float64[np.ndarray, " _"]:
-        """Return values minus those of the reference; torsions the short way round."""
-        change = values - self._values
+    def _missing(
+        self, values: Float64[np.ndarray, " internals"], wanted: Float64[np.ndarray, " internals"]
+    ) -> Float64[np.ndarray, " internals"]:
+        """Return what is missing to the wanted change; of torsions, by whole turns the least."""
+        missing = wanted - (values - self._values)
         torsions = len(self._pairs) + len(self._triples)
-        change[torsions:] = (change[torsions:] + np.pi) % (2 * np.pi) - np.pi
-        return change
+        missing[torsions:] = (missing[torsions:] + np.pi) % (2 * np.pi) - np.pi
+        return missing
 
     def _measure(
         self, positions: Float64[np.ndarray, "atoms 3"]
