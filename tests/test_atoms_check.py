@@ -40,6 +40,7 @@ BAD = {
     "beyond": ({"numbers": [8, 1, 119]}, "atom 2 has atomic number 119"),
     "nan": ({"positions": moved(1, [np.nan, 0, 0])}, "atom 1 is not finite"),
     "infinite": ({"positions": moved(2, [np.inf, 0, 0])}, "atom 2 is not finite"),
+    "far": ({"positions": moved(2, [0, 0, 1e13])}, r"atom 2 is more than 1e\+06 Å from the origin"),
     "duplicate": ({"positions": moved(2, [0, 0.76, -0.47])}, "1 .H. and 2 .H. are at the same"),
     "0.3 Å": ({"positions": moved(2, [0, 0.46, -0.47])}, "1 .H. and 2 .H. are 0.30 Å apart"),
     "O-H 0.4 Å": ({"positions": moved(1, [0, 0.4, 0.12])}, "0 .O. and 1 .H. are 0.40 Å apart"),
@@ -68,6 +69,13 @@ def test_broken(changes, words):
         require_sound(broken, where="a.xyz, frame 7")
     assert isinstance(caught.value, InputError)
     assert "a.xyz, frame 7" in str(caught.value)
+
+
+def test_whoever_does_not_say_where_is_told_all_the_same():
+    with pytest.raises(StructureError, match="this structure: the position of atom 1"):
+        require_sound(changed(positions=moved(1, [np.nan, 0, 0])))
+    with pytest.raises(StructureError, match="water: the position of atom 1"):
+        require_sound(changed(positions=moved(1, [np.nan, 0, 0]), family="water"))
 
 
 def test_all_g2_molecules_are_sound():

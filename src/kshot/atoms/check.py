@@ -15,6 +15,8 @@ CLOSEST = 0.5
 """Closest approach of two atoms, in sums of their covalent radii; a bond is about 1."""
 FLOOR = 0.4
 """Å: closest approach of any two atoms; H₂ is at 0.74."""
+FARTHEST = 1e6
+"""Å from the origin: beyond it, positions are a mistake."""
 MASS_RATIO = 3.2
 """Heaviest isotope over natural mass: tritium is at 3.0."""
 
@@ -53,7 +55,7 @@ def require_sound(structure: Structure, closest: float = CLOSEST, where: str = "
     """
     problems = check_structure(structure, closest)
     if problems:
-        raise unsound(problems, where or structure.family or f"structure {structure.key[:8]}")
+        raise unsound(problems, where or structure.family or "this structure")
 
 
 def unsound(problems: list[str], where: str) -> StructureError:
@@ -75,9 +77,10 @@ def _shape_problems(structure: Structure) -> list[str]:
     if numbers.min() < 1 or numbers.max() > HEAVIEST:
         bad = int(np.flatnonzero((numbers < 1) | (numbers > HEAVIEST))[0])
         return [f"atom {bad} has atomic number {numbers[bad]}, which no element has"]
-    # A sum is not finite as soon as one term is not.
-    if not np.isfinite(positions.sum()) and not np.isfinite(positions).all():
-        bad = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
+    if not np.abs(positions).max() < FARTHEST:  # which NaN is not either
+        bad = int(np.flatnonzero(~(np.abs(positions) < FARTHEST).all(1))[0])
+        if np.isfinite(positions[bad]).all():
+            return [f"atom {bad} is more than {FARTHEST:g} Å from the origin"]
         return [f"the position of atom {bad} is not finite"]
     return []
 
