@@ -21,7 +21,7 @@ labelers = Registry(
 """Every engine, by name."""
 
 
-def labeler(name: str, **settings: str | float | bool) -> Labeler:
+def labeler(name: str, **settings: str | int | float | bool) -> Labeler:
     """Return an engine by its name.
 
     Args:

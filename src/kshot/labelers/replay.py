@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from kshot.atoms import Failure, Fingerprint, Labeler, Labels, Structure
 from kshot.atoms.files import read_labelled
 from kshot.core.errors import InputError
@@ -24,6 +26,8 @@ class Replay(Labeler):
 
     def label(self, structure: Structure) -> Labels | Failure:
         """Return the stored label of a structure: same atoms, charge, spin and place to 1e-8 Å."""
+        if not np.isfinite(structure.positions).all():
+            return Failure("refused", "positions that are not finite")
         if structure.key in self._labels:
             return self._labels[structure.key]
         return Failure("refused", f"no stored label of this structure ({structure.key[:8]})")
