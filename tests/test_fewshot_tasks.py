@@ -252,3 +252,24 @@ def test_unknown_selection_and_infinite_labels_are_refused():
         stack_shots([frame(0)], size=2)
     with pytest.raises(TaskError, match="at least one frame"):
         stack_shots([])
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_the_engine_learns_from_such_tasks():
+    import jax.numpy as jnp
+    import optax
+
+    from kshot import meta
+
+    def loss(springs, data):
+        r = jnp.linalg.norm(data.positions[:, 0] - data.positions[:, 1], axis=-1)
+        inside = data.mask[:, 0] & (data.numbers[:, 0] == 8)
+        return jnp.mean(jnp.where(inside, (springs * r - data.energy) ** 2, 0.0))
+
+    frames = [frame(i, str(i), energy=-0.5) for i in range(12)]
+    made = [make_task(frames, EVERYTHING, shots=3, query=4, seed=seed).task for seed in range(2)]
+    maml = meta.maml(loss, rule=meta.rules.sgd(0.01), steps=1, outer=optax.sgd(0.01))
+    state, info = maml.step(maml.init(jnp.asarray(1.0)), stack_tasks(made))
+    assert info.task_losses.shape == (2,)
+    assert np.isfinite(info.task_losses).all()
+    assert float(state.params) < 1.0

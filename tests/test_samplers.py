@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from kshot.atoms import Failure
 from kshot.core.errors import ContractError, InputError
-from kshot.core.seeds import named_generator
 from kshot.core.units import BOLTZMANN, HBAR
 from kshot.families.samplers import Accept, isotopes_of, masses_of, samplers, with_isotopes
 from kshot.families.samplers.accept import EVERYTHING, Sieve
@@ -333,8 +332,3 @@ def test_path_integral_beads_have_the_closed_spread(isotope):
 def test_a_failure_inside_path_integrals_ends_them():
     run = partial(samplers.get("path_integral"), beads=2, warm_up=5.0, spacing=5.0)
     assert run(water(), Broken(), 2, temperature=300.0, seed=0).reason == "not converged"
-
-
-def test_named_streams_are_what_seeds_samplers():
-    one = named_generator(0, "a").random()
-    assert one != named_generator(0, "b").random()
