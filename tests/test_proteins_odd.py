@@ -182,8 +182,13 @@ def test_mmcif_gives_what_pdb_gives(tmp_path):
     import gemmi
 
     path = tmp_path / "1vii.cif"
-    gemmi.read_structure(str(VILLIN)).make_mmcif_document().write_file(str(path))
+    structure = gemmi.read_structure(str(VILLIN))
+    structure.setup_entities()
+    structure.entities[0].name = "1"
+    structure.make_mmcif_document().write_file(str(path))
     ours, theirs = fragment_protein(path), fragment_protein(VILLIN)
+    assert {f.tags.get("entity") for f in ours.families} == {"1"}
+    assert {f.tags.get("entity") for f in theirs.families} == {None}
     assert {m.name for f in ours.families for m in f.members} == {
         m.name for f in theirs.families for m in f.members
     }
@@ -323,6 +328,11 @@ def test_atoms_on_top_of_each_other(tmp_path, hexapeptide):
         fragments(tmp_path, [*hexapeptide[:4], hexapeptide[3], *hexapeptide[4:]])
 
 
+def test_residues_without_numbers(tmp_path, hexapeptide):
+    with pytest.raises(InputError, match=r"odd.pdb: a LYS of chain A without a number"):
+        fragments(tmp_path, [r.replace("LYS A   3", "LYS A    ") for r in hexapeptide])
+
+
 def test_nothing_to_cut(tmp_path):
     with pytest.raises(InputError, match="something to cut out"):
         fragments(tmp_path, [line(1, "O", "HOH", "W", 1, (0, 0, 0), "O", "HETATM")])
@@ -396,3 +406,24 @@ def test_command_refuses(tmp_path, monkeypatch, options, words):
 @given(st.integers(-4, 8), st.integers(1, 9))
 def test_ions_are_read(charge, multiplicity):
     assert parse_ion(f"fe={charge}/{multiplicity}") == ("FE", (charge, multiplicity - 1))
+
+
+def test_a_chain_end_without_its_second_oxygen(tmp_path, hexapeptide):
+    """With a sequence that ends there it is added; without one the end is a gap."""
+    bare = [row for row in hexapeptide if row[12:16].strip() != "OXT"]
+    found = fragments(tmp_path, bare)
+    assert not any("cterm" in f.name for f in found.families)
+    assert "1 residues next to a gap left out" in found.notes
+    sequence = ["SEQRES   1 A    6  GLY SER LYS ASP ALA GLY"]
+    found = fragments(tmp_path, [*sequence, *bare])
+    (end,) = [f for f in found.families if f.name == "odd-gly-cterm"]
+    assert end.members[0].structure.charge == -1
+    assert "GLY A 6: OXT of the chain's end added" in found.notes
+
+
+def test_caps_in_the_file_are_used():
+    found = fragment_protein(VILLIN.with_name("alanine-dipeptide.pdb"))
+    ((family,), notes) = found.families, found.notes
+    assert family.name == "alanine-dipeptide-ala"
+    assert len(family.members[0].structure) == 22
+    assert any("12 hydrogens added" in note for note in notes)

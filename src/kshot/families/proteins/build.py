@@ -11,7 +11,7 @@ from kshot.core.bars import bar
 from kshot.core.errors import InputError
 from kshot.families.proteins import space
 from kshot.families.proteins.chemistry import Chemistry, States, assign
-from kshot.families.proteins.complete import rebuild
+from kshot.families.proteins.complete import close_chains, rebuild
 from kshot.families.proteins.cut import Scissors
 from kshot.families.proteins.forms import complete, form, is_amino_acid, modification
 from kshot.families.proteins.harvest import Fragments, Harvest, finish, keep
@@ -95,6 +95,7 @@ def fragment_protein(
 
 
 def _all_atom(protein: Protein, centres: list[Centre], states: States) -> AllAtom:
+    protein = close_chains(protein)
     chemistry = assign(protein, states)
     check_centres(protein, centres, chemistry)
     if chemistry.absent:

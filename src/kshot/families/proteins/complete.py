@@ -10,7 +10,10 @@ import numpy as np
 from kshot.atoms.elements import symbol
 from kshot.core.registry import missing_extra
 from kshot.families.proteins.model import Protein
-from kshot.families.proteins.standard import CANONICAL
+from kshot.families.proteins.standard import CANONICAL, ELEMENTS
+
+CARBOXYLATE = 1.25  # Å
+CLASH = 1.6  # Å: an atom of another residue there means that the chain goes on
 
 
 def rebuild(protein: Protein, absent: dict[int, list[str]]) -> Protein:
@@ -28,28 +31,52 @@ def rebuild(protein: Protein, absent: dict[int, list[str]]) -> Protein:
     if not absent:
         return protein
     built = _fixed(protein, absent)
-    order: list[int] = []
-    names, numbers, positions, owners, notes = [], [], [], [], []
-    for r in range(len(protein.residues)):
-        order += list(protein.atoms(r))
+    atoms, notes = [], []
     for r, wanted in absent.items():
         new = [name for name in wanted if (r, name) in built]
-        for name in new:
-            names.append(name)
-            numbers.append({"C": 6, "N": 7, "O": 8, "S": 16}[name[0]])
-            positions.append(built[r, name])
-            owners.append(r)
+        atoms += [(r, name, built[r, name]) for name in new]
         notes.append(f"{protein.residues[r].label}: missing atoms rebuilt ({', '.join(new)})")
-    whole = np.concatenate([protein.residue_of, np.array(owners, np.int64)])
-    order = list(np.argsort(whole, kind="stable"))
-    all_names = [*protein.names, *names]
+    return _inserted(protein, atoms, notes) if atoms else protein
+
+
+def close_chains(protein: Protein) -> Protein:
+    """Return the protein with the second carboxylate oxygen of chain ends that lack it.
+
+    It is placed in the plane of the carboxylate, 1.25 Å from its carbon.
+    """
+    built = []
+    for r, residue in enumerate(protein.residues):
+        named = protein.named(r)
+        if not residue.last_of_chain or "OXT" in named or not {"CA", "C", "O"} <= set(named):
+            continue
+        carbon, alpha, oxygen = (protein.positions[named[name]] for name in ("C", "CA", "O"))
+        arms = [(x - carbon) / np.linalg.norm(x - carbon) for x in (alpha, oxygen)]
+        out = -(arms[0] + arms[1])
+        place = carbon + CARBOXYLATE * out / max(float(np.linalg.norm(out)), 0.1)
+        taken = np.delete(protein.positions, list(named.values()), axis=0)
+        if not len(taken) or np.linalg.norm(taken - place, axis=1).min() > CLASH:
+            built.append((r, place))
+    if not built:
+        return protein
+    notes = [f"{protein.residues[r].label}: OXT of the chain's end added" for r, _ in built]
+    return _inserted(protein, [(r, "OXT", x) for r, x in built], notes)
+
+
+def _inserted(
+    protein: Protein, atoms: list[tuple[int, str, np.ndarray]], notes: list[str]
+) -> Protein:
+    """Return the protein with further heavy atoms, each at the end of its residue."""
+    owners = np.concatenate([protein.residue_of, np.array([r for r, _, _ in atoms], np.int64)])
+    numbers = np.array([ELEMENTS[name[0]] for _, name, _ in atoms], np.int64)
+    names = [*protein.names, *(name for _, name, _ in atoms)]
+    order = np.argsort(owners, kind="stable")
     return Protein(
         protein.source,
         protein.entry,
-        tuple(all_names[i] for i in order),
-        np.concatenate([protein.numbers, np.array(numbers, np.int64)])[order],
-        np.concatenate([protein.positions, np.array(positions).reshape(-1, 3)])[order],
-        whole[order],
+        tuple(names[i] for i in order),
+        np.concatenate([protein.numbers, numbers])[order],
+        np.concatenate([protein.positions, np.array([x for _, _, x in atoms])])[order],
+        owners[order],
         protein.residues,
         (*protein.notes, *notes),
     )

@@ -47,9 +47,9 @@ def keep(piece: Piece, head: tuple[str, str, dict[str, str]], member: str, found
     if why:
         found.notes.append(f"{member} left out of {family}: {why}")
         return
-    chains = " ".join(
-        sorted({protein.residues[int(protein.residue_of[i])].chain for i in piece.atoms})
-    )
+    residues = {int(protein.residue_of[i]) for i in piece.atoms}
+    chains = " ".join(sorted({protein.residues[r].chain for r in residues}))
+    entities = {protein.residues[r].entity for r in residues}
     info: dict[str, str | int | float | bool] = {
         "pdb": protein.entry,
         "source": Path(protein.source).name,
@@ -57,6 +57,8 @@ def keep(piece: Piece, head: tuple[str, str, dict[str, str]], member: str, found
         "chains": chains,
         "caps": len(piece.crossing()),
     }
+    if entities - {""}:
+        info["entities"] = " ".join(sorted(entities - {""}))
     structure = piece.structure(family, info)
     flaws = valence_flaws(structure, piece.bonds(), piece.formal_charges())
     if flaws:
@@ -80,6 +82,9 @@ def finish(protein: Protein, found: Harvest) -> Fragments:
         stratum, tags = found.heads[name]
         chains = {c for m in members for c in str(m.structure.info["chains"]).split()}
         tags = {**tags, "pdb": protein.entry, "chains": " ".join(sorted(chains))}
+        entities = {e for m in members for e in str(m.structure.info.get("entities", "")).split()}
+        if len(entities) == 1:
+            tags["entity"] = entities.pop()
         families.append(Family(name, stratum, _distinct(members), tags))
     if not families:
         raise InputError(

@@ -23,6 +23,7 @@ class Residue:
         insertion: its insertion code; empty if none.
         first_of_chain: a true N-terminus, as the sequence in the file has it.
         last_of_chain: a true C-terminus.
+        entity: the polymer's number in the entry, where the file (mmCIF) tells; else empty.
     """
 
     chain: str
@@ -31,6 +32,7 @@ class Residue:
     insertion: str = ""
     first_of_chain: bool = False
     last_of_chain: bool = False
+    entity: str = ""
 
     @property
     def label(self) -> str:

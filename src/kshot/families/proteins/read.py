@@ -105,9 +105,17 @@ def _protein(structure: Any, path: Path, entry: str, notes: list[str]) -> Protei
     owners: list[int] = []
     ends, gaps = _ends(structure)
     notes += gaps
+    numbered = "cif" in structure.input_format.name.lower()
     for chain in structure[0]:
+        entity = structure.get_entity_of(chain.get_polymer()) if numbered else None
         for found in _chosen_residues(chain, notes):
             key = (chain.name, str(found.seqid))
+            if found.seqid.num is None:
+                raise InputError(
+                    "numbered residues",
+                    f"{path}: a {found.name} of chain {chain.name} without a number",
+                    "Number it (columns 23-26 of a PDB file).",
+                )
             first, last = ends.get(key, (False, False))
             label = Residue(
                 chain.name,
@@ -116,6 +124,7 @@ def _protein(structure: Any, path: Path, entry: str, notes: list[str]) -> Protei
                 found.seqid.icode.strip(),
                 first,
                 last,
+                entity.name if entity is not None and entity.name.isdigit() else "",
             )
             atoms = _chosen_atoms(found, label, path, notes)
             for atom in atoms:
@@ -189,10 +198,17 @@ def _ends(structure: Any) -> tuple[dict[tuple[str, str], tuple[bool, bool]], lis
         whole = list(entity.full_sequence) if entity is not None else []
         at = [residue.label_seq for residue in polymer]
         known = bool(whole) and all(n is not None for n in at)
+        # Without the sequence, only a second carboxylate oxygen tells that a chain truly ends.
+        closed = any(atom.name == "OXT" for atom in polymer[-1])
         for residue in (polymer[0], polymer[-1]):
             ends[chain.name, str(residue.seqid)] = (
                 residue is polymer[0] and (not known or at[0] == 1),
-                residue is polymer[-1] and (not known or at[-1] == len(whole)),
+                residue is polymer[-1] and (at[-1] == len(whole) if known else closed),
+            )
+        if not known:
+            notes.append(
+                f"chain {chain.name}: the file has no sequence; {polymer[0].name} "
+                f"{polymer[0].seqid} is taken as its N-terminus"
             )
         if known:
             absent = [n for n in range(1, len(whole) + 1) if n not in set(at)]
