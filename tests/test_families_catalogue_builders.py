@@ -152,6 +152,7 @@ def test_radical_electrons_become_multiplicity():
     assert build_molecule("C[CH2]", seed=0).multiplicity == 2
 
 
+@pytest.mark.slow  # RDKit tries long
 def test_impossible_stereo_is_refused():
     with pytest.raises(InputError, match="can be embedded"):
         build_molecule("C1C[C@H]2C[C@@H]1C=C=C2", seed=0)
@@ -264,6 +265,15 @@ def test_lost_ligand_is_told():
     assert what_changed(entry, built.replace(positions=away)) == "1 ligands have left"
 
 
+def test_proton_that_went_from_ligand_to_ligand_is_told():
+    entry = Entry("a", "b", site=Site("Zn", 2, ("water", "chloride"), shape="linear"), charge=1)
+    built = build_entry(entry)
+    moved = built.positions.copy()
+    moved[2] = moved[-1] + [0.0, 1.28, 0.0]
+    what = what_changed(entry, built.replace(positions=moved))
+    assert what == "H-O broken, H-Cl formed" or what == "O-H broken, H-Cl formed"
+
+
 def test_wrong_charge_of_a_site_is_refused():
     site = Site("Zn", 2, ("thiolate",) * 4, shape="tetrahedral")
     with pytest.raises(InputError, match="charge = -2 for a/b"):
@@ -333,6 +343,7 @@ def test_gfn2_energies_of_the_status_are_those_of_the_stored_geometries():
             assert np.linalg.norm(labels.forces, axis=1).max() == pytest.approx(row.fmax, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_every_entry_builds_the_charge_it_says():
     """All sites, and every seventh molecule: the whole takes half a minute."""
     entries = [entry for path in data_files() for entry in find_entries(read_entries(path))]
