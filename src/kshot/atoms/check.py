@@ -37,7 +37,7 @@ def check_structure(structure: Structure, closest: float = CLOSEST) -> list[str]
     problems = _spin_problems(structure)
     if structure.masses is not None:
         problems += _mass_problems(structure)
-    if structure.pbc.any():
+    if True in structure.pbc.tolist():
         problems += _cell_problems(structure)
     return problems or _clashes(structure, closest)
 
@@ -74,7 +74,8 @@ def _shape_problems(structure: Structure) -> list[str]:
         return [f"numbers have shape {numbers.shape}: one per atom, and at least one"]
     if positions.shape != (n, 3):
         return [f"positions have shape {positions.shape} for {n} atoms"]
-    if numbers.min() < 1 or numbers.max() > HEAVIEST:
+    listed = numbers.tolist()  # of so few, Python's own are faster than NumPy's reductions
+    if min(listed) < 1 or max(listed) > HEAVIEST:
         bad = int(np.flatnonzero((numbers < 1) | (numbers > HEAVIEST))[0])
         return [f"atom {bad} has atomic number {numbers[bad]}, which no element has"]
     if not np.abs(positions).max() < FARTHEST:  # which NaN is not either
@@ -87,7 +88,7 @@ def _shape_problems(structure: Structure) -> list[str]:
 
 def _spin_problems(structure: Structure) -> list[str]:
     charge, unpaired = structure.charge, structure.multiplicity - 1
-    electrons = int(structure.numbers.sum()) - charge
+    electrons = sum(structure.numbers.tolist()) - charge
     if abs(charge) > 4 + len(structure) / 4:
         return [f"a charge of {charge:+d} on {len(structure)} atoms is absurd"]
     if electrons < 1:
@@ -135,7 +136,7 @@ def _limits(closest: float) -> Float64[np.ndarray, "119 119"]:
 
 
 def _clashes(structure: Structure, closest: float) -> list[str]:
-    if structure.pbc.any():
+    if True in structure.pbc.tolist():
         return _periodic_clashes(structure, closest)
     x, numbers = structure.positions, structure.numbers
     gaps = x @ x.T  # |x - y|² = |x|² + |y|² - 2 xy: the fewest calls of NumPy
