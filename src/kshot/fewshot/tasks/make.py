@@ -48,7 +48,7 @@ def make_task(
     """Choose support and query sets from labelled frames.
 
     Args:
-        source: a ledger, or labelled frames.
+        source: a ledger, or labelled frames; for many tasks, read the ledger once with `frames_of`.
         setting: family, temperature, isotopes and level of theory.
         shots: K, the size of the support set.
         query: the size of the query set, chosen at random; 0 for none.
