@@ -117,7 +117,7 @@ def pad(one: Graph, size: Size, cutoff: float) -> Graph:
     rest = lambda array: np.concatenate([array, last])  # noqa: E731
     return one._replace(
         numbers=np.pad(one.numbers, (0, atoms)),
-        positions=np.pad(one.positions, ((0, atoms), (0, 0))),
+        positions=np.concatenate([one.positions, np.zeros((atoms, 3), one.positions.dtype)]),
         senders=rest(one.senders),
         receivers=rest(one.receivers),
         shifts=np.concatenate([one.shifts, shifts]),
