@@ -167,6 +167,18 @@ def test_padding_changes_nothing(config, molecule):
     assert not energies[len(numbers) :].any()
 
 
+def test_edges_to_padding_count_for_nothing(molecule):
+    positions, numbers = molecule
+    graph = padded(all_pairs(positions, numbers))
+    plain = energies_and_forces(BESSEL, parameters(BESSEL), graph)
+    joined = graph.replace(senders=graph.senders.at[-1].set(0))  # the first atom to a padding one
+    joined = joined.replace_nodes(positions=graph.nodes.positions.at[len(numbers) :].add(0.9))
+    for before, after in zip(
+        plain, energies_and_forces(BESSEL, parameters(BESSEL), joined), strict=True
+    ):
+        np.testing.assert_array_equal(after, before)
+
+
 def test_batch_is_each_alone(molecule):
     positions, numbers = molecule
     one, other = (all_pairs(positions[part], numbers[part]) for part in (slice(4), slice(3, 6)))
