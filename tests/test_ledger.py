@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from kshot.labelers.ledger import Retry, sessions, transfer
 from kshot.labelers.ledger.verify import verify
 from kshot.labelers.logged import Logged, runs
 
+HERE = str(Path(__file__).parent)
 LEVEL = Fingerprint("test", "1", "none", settings={"exact": True})
 OTHER = Fingerprint("test", "2", "none")
 BAD = Failure("not converged", "after 7 cycles")
@@ -116,7 +118,7 @@ def test_nothing_is_handed_out_before_it_is_on_the_disk(ledger, path, monkeypatc
 def test_a_label_survives_kill_right_after_put(path):
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+sys.path.insert(0, {HERE!r})
 from test_ledger import *
 ledger = Ledger({str(path)!r})
 ledger.put(water(), LEVEL, labels_of(water()), 0.1)
@@ -141,7 +143,7 @@ def test_claims_belong_to_one_living_session(ledger, path):
 def test_claims_of_the_dead_are_taken_over_after_a_moment(ledger, path, monkeypatch):
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+sys.path.insert(0, {HERE!r})
 from test_ledger import *
 Ledger({str(path)!r}).claim(several(2), LEVEL, Retry())
 os.kill(os.getpid(), signal.SIGKILL)
@@ -224,8 +226,8 @@ def test_full_disk_before_and_during(path, tmp_path, monkeypatch):
         label_all(several(1), engine, ledger, progress=False)
         pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
         ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+        many = [s for n in range(1, 20) for s in displaced(water(), 0.005 * n)]
         with pytest.raises(InputError, match=r"room on the ledger's disk.*Free some space"):
-            many = [s for n in range(1, 20) for s in displaced(water(), 0.005 * n)]
             label_all(many, engine, ledger, progress=False)
         ledger._connection.execute("PRAGMA max_page_count = 1000000")
         label_all(several(12), engine, ledger, progress=False)

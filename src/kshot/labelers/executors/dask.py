@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # tasks per worker under way, so that none waits for the client
 _END = object()
+FETCH = 1.0  # seconds to wait for a result that is said to be ready
 DEATHS = 1  # workers a task may kill, unproven, before it is tried alone
 
 
@@ -149,8 +150,12 @@ class _Desk:
         while not self.landed.empty():
             landed.append(self.landed.get())
         for future in landed:
+            try:
+                outcome = self._result(future, self.open[future])
+            except TimeoutError:  # lost with its worker, and run again by Dask: ask later
+                self.landed.put(future)
+                continue
             structure = self.open.pop(future)
-            outcome = self._result(future)
             future.release()
             if outcome is None:
                 self.suspects.append(structure)
@@ -183,12 +188,20 @@ class _Desk:
         self.open[future] = structure
         future.add_done_callback(self.landed.put)
 
-    def _result(self, future: Future) -> Outcome | None:
-        """Return what came of a task; None if its workers died."""
+    def _result(self, future: Future, structure: Structure) -> Outcome | None:
+        """Return what came of a task; None if its workers died.
+
+        Raises:
+            TimeoutError: the worker that held the result died. Waiting longer would keep its
+                replacement from being started.
+        """
         from distributed import KilledWorker
 
+        waiting = find(self._file(structure), self.work.labeler.fingerprint)
+        if waiting is not None:
+            return waiting
         try:
-            answer = future.result()
+            answer = future.result(timeout=FETCH)
         except KilledWorker:
             return None
         if isinstance(answer, Trouble):
