@@ -337,7 +337,7 @@ def test_units_are_converted_on_reading(tmp_path):
 def test_unknown_units_are_refused(tmp_path, stated):
     path = tmp_path / "a.xyz"
     path.write_text(water(GOOD, rows(FORCES)))
-    with pytest.raises(OptionError, match="Known: "):
+    with pytest.raises(OptionError, match="Known"):
         list(read_labelled(path, Reading(**stated)))
 
 

@@ -153,7 +153,7 @@ def test_refused(check, frames, words):
     result = check(frames)
     assert result.exit_code == 1, result.output
     assert words in result.output
-    assert "must not be used as they are" in result.output
+    assert "data.extxyz: must not be used as they are: " in result.output
     assert any(
         line.startswith("REFUSED") and "data.extxyz" in line for line in result.output.split("\n")
     )
@@ -200,6 +200,12 @@ def test_stated_units_make_it_pass_and_convert(check, tmp_path):
         assert one.structure.key == other.structure.key
         assert other.labels.energy == pytest.approx(one.labels.energy)
         np.testing.assert_allclose(other.labels.forces, one.labels.forces, atol=1e-12)
+
+
+def test_the_last_line_says_what_to_do(check):
+    last = check(SPICE).output.strip().splitlines()[-1]
+    assert "state the units (--energy-unit, --force-unit, --length-unit), and convert" in last
+    assert "leave them out" in check(changed(GOOD, 1, charge=60)).output.splitlines()[-1]
 
 
 def test_keys_option(check):

@@ -20,6 +20,15 @@ from kshot.atoms.unit_traps import Diagnosis, diagnose_units
 from kshot.core.errors import DataError
 
 Kind = Literal["structure", "labels", "units", "levels", "E0s", "duplicates", "outliers"]
+REMEDIES: dict[str, str] = {
+    "structure": "correct these frames, or leave them out",
+    "labels": "state where the labels are (--keys), or leave these frames out",
+    "units": "state the units (--energy-unit, --force-unit, --length-unit), and convert",
+    "levels": "split the file by level of theory",
+    "E0s": "give E0s of the labels' own level (--e0s), or remove the lone atoms",
+    "duplicates": "keep the right one of each",
+    "outliers": "look at these frames",
+}
 BINDING = (-15.0, 3.0)
 """eV per atom: what an energy less its E0s can be; N₂ is at -5, diamond at -8."""
 STRONG_FORCE = 50.0
@@ -73,6 +82,11 @@ class DataReport:
     def refused(self) -> bool:
         """Whether the data must not be used as they are."""
         return any(finding.refuse for finding in self.findings)
+
+    def remedies(self) -> list[str]:
+        """Return what to do about what is refused."""
+        kinds = dict.fromkeys(finding.kind for finding in self.findings if finding.refuse)
+        return [REMEDIES[kind] for kind in kinds]
 
     def energies_per_atom(self) -> Float64[np.ndarray, " frames"]:
         """Return energies less E0s, or less the median of their composition, in eV per atom."""

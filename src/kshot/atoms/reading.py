@@ -80,8 +80,10 @@ class Units:
     def force_factor(self) -> float:
         """What a force is multiplied by, to eV/Å; negative for gradients."""
         energy, _, length = self.force.removeprefix("-").rpartition("/")
-        factor = _factor(energy, ENERGIES, "a force unit such as eV/Å or -Hartree/Bohr")
-        factor /= _factor(length, LENGTHS, "a force unit such as eV/Å or -Hartree/Bohr")
+        what = "a force unit such as eV/Å or -Hartree/Bohr"
+        if not energy:
+            raise OptionError(what, repr(self.force), f"Known energies: {', '.join(ENERGIES)}.")
+        factor = _factor(energy, ENERGIES, what) / _factor(length, LENGTHS, what)
         return -factor if self.force.startswith("-") else factor
 
 

@@ -180,7 +180,9 @@ def _show(found: DataReport, every: bool) -> None:
             console.print(_line(finding), markup=False, style="red" if refuse else None)
         if count > len(shown):
             console.print(f"… and {count - len(shown)} more of {kind} (--all)", markup=False)
-    verdict = "must not be used as they are" if found.refused else "nothing forbids their use"
+    verdict = "nothing forbids their use"
+    if found.refused:
+        verdict = f"must not be used as they are: {'; '.join(found.remedies())}"
     console.print(f"{found.path}: {verdict}", style="bold red" if found.refused else "bold")
 
 
@@ -197,5 +199,6 @@ def _record(found: DataReport) -> dict[str, Any]:
         "refused": found.refused,
         "summary": found.summary(),
         "units": units,
+        "remedies": found.remedies(),
         "findings": [finding._asdict() for finding in found.findings],
     }
