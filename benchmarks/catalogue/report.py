@@ -7,7 +7,7 @@ from kshot.atoms.files import read_labelled
 from kshot.core.manifest import code_versions
 from kshot.families import coverage
 from kshot.families.coverage import HEADINGS, cells_of
-from kshot.labelers import Ledger
+from kshot.labelers import Ledger, labeler
 
 
 def report(families, request, took):
@@ -49,15 +49,16 @@ def counts(found, request, labelled, failed, took):
     whole = found.whole
     by_sampler = Counter(f.structure.info["sampler"] for f in labelled)
     versions = code_versions(("kshot", "tblite", "rdkit", "ase", "numpy"))
+    fingerprint = labeler(request.engine).fingerprint
     with Ledger(request.ledger, write=False) as ledger:
-        rows = list(ledger.rows())
+        cost = sum(row.cost for row in ledger.rows(fingerprint))
+    asked = f"{request.n} configurations of each at {request.temperature:g} K, seed {request.seed}"
+    done = f"{len(labelled)} labelled, {len(failed)} failures of {whole.members * request.n}"
     return [
-        f"- {whole.families} families, {whole.members} members, {request.n} configurations asked "
-        f"of each at {request.temperature:g} K, seed {request.seed}",
-        f"- {len(labelled)} configurations labelled by {request.engine}; "
-        f"{len(failed)} failures of {whole.members * request.n}",
+        f"- {whole.families} families, {whole.members} members; {asked}",
+        f"- {done}; by {fingerprint}, {dict(fingerprint.settings)}",
         "- drawn by: " + ", ".join(f"{name} {n}" for name, n in sorted(by_sampler.items())),
-        f"- the labels cost {sum(row.cost for row in rows):.0f} s of CPU; the last run took {took}",
+        f"- the labels cost {cost:.0f} s of CPU; the last run of the command took {took}",
         "- " + ", ".join(f"{name} {version}" for name, version in versions.items()),
     ]
 
