@@ -61,7 +61,7 @@ class Allegro(MLIPNetwork):
     def __call__(self, graph: Graph) -> Graph:
         """Set the node feature `energy`, in the units of the E0s of the dataset info (eV).
 
-        The last graph must be padding, as mlip pads; its atoms get zero.
+        Of several graphs the last must be padding, as mlip pads; its atoms get zero.
         """
         # mlip mixes dtypes; our own code does not, and runs under strict promotion too.
         with jax.numpy_dtype_promotion("standard"):
