@@ -3,7 +3,8 @@
 - Python blocks of one page run in order, in one namespace, as a reader would paste them.
 - `# → value` after an expression or a `print(...)` (on its last line, or on the lines below it) is
   compared with what Python gives; `...` matches anything, as in doctest.
-- `make` commands in console blocks name real targets.
+- `$ kshot …` lines of console blocks run in the same folder, in order with the Python, and must end
+  with status 0; `make` commands name real targets.
 - `<!-- not executed: reason -->` right above a block is the one way out.
 """
 
@@ -12,6 +13,9 @@ import contextlib
 import doctest
 import io
 import re
+import shlex
+import subprocess
+import sys
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,7 @@ FENCE = re.compile(
 )
 OPT_OUT = re.compile(r"<!-- not executed: \S[^>]*-->\s*\Z")
 MAKE = re.compile(r"^\s*(?:\$ )?(?:\w+=\S+ )*make (?!-)(?P<target>[\w-]+)", re.M)
+COMMAND = re.compile(r"^\$ kshot (.*)$", re.M)
 ARROW = re.compile(r"# ?→ ?(.*)")
 MATCH = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 SHELLS = {"console", "bash", "sh", "shell"}
@@ -70,6 +75,16 @@ def run(block: Block, namespace: dict[str, object]) -> None:
     for line in promises:
         where = f"{block.page.name}:{block.line + line - 1}"
         raise WrongOutputError(f"{where}: `# →` must follow an expression or a print at top level")
+
+
+def run_commands(block: Block) -> None:
+    """Run the kshot commands of a console block; each must succeed."""
+    for arguments in COMMAND.findall(block.source):
+        command = [sys.executable, "-m", "kshot", *shlex.split(arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            where = f"{block.page.name}:{block.line}"
+            raise WrongOutputError(f"{where}: kshot {arguments}: {done.stderr or done.stdout}")
 
 
 def promised(block: Block) -> dict[int, str]:

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from levels import modules
-from printed import SHELLS, WrongOutputError, blocks, run, unknown_targets
+from printed import SHELLS, WrongOutputError, blocks, run, run_commands, unknown_targets
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,9 +29,11 @@ def as_a_reader(tmp_path, monkeypatch):
 def test_page_runs(page, subtests):
     namespace = {"__name__": "__main__"}
     for block in blocks(page):
-        if block.language == "python" and block.executed:
-            with subtests.test(f"{page.relative_to(ROOT)}:{block.line}"):
+        with subtests.test(f"{page.relative_to(ROOT)}:{block.line}"):
+            if block.language == "python" and block.executed:
                 run(block, namespace)
+            if block.language in SHELLS and block.executed:
+                run_commands(block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -49,6 +51,23 @@ def test_docstrings(name):
 
 
 # --- the harness itself --------------------------------------------------------------------------
+
+
+def test_a_command_that_fails_is_found(page):
+    fine, broken = blocks(
+        page("""
+        ```console
+        $ kshot --version
+        $ make test
+        ```
+        ```console
+        $ kshot families show nothing-of-that-name
+        ```
+        """)
+    )
+    run_commands(fine)
+    with pytest.raises(WrongOutputError, match="nothing-of-that-name"):
+        run_commands(broken)
 
 
 @pytest.fixture
