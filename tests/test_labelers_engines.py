@@ -45,7 +45,7 @@ def oxygen(multiplicity: int) -> Structure:
 
 @pytest.mark.parametrize("name", list(labelers))
 def test_contract(name):
-    check_labeler(lambda: labelers.example(name), REFERENCES[name], tolerance=2e-4)
+    check_labeler(lambda: labelers.example(name), REFERENCES[name])
 
 
 def test_contract_sees_gradients_given_as_forces():

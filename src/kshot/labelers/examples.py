@@ -8,7 +8,7 @@ import numpy as np
 
 from kshot.atoms import Structure
 
-STEP = 0.002  # Å, of finite differences: their error goes as its square
+STEP = 0.001  # Å, of finite differences: their error goes as its square
 
 
 def water() -> Structure:
