@@ -19,8 +19,9 @@ from mlip.typing.properties import Properties
 from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
-from kshot.potentials.allegro import SIZES, Allegro, AllegroConfig
+from kshot.potentials.allegro import Allegro, AllegroConfig
 from kshot.potentials.allegro.paths import harmonics, products
+from kshot.potentials.architectures import ALLEGRO
 
 CUTOFF = 3.0
 ATOMS, EDGES = 8, 48  # one padded size for most tests: few programs to compile
@@ -422,4 +423,5 @@ def test_sizes_grow():
         shapes = jax.eval_shape(partial(parameters, config))
         return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
-    assert [number(SIZES[name]) for name in ("tiny", "small", "medium")] == [4544, 25216, 136448]
+    sizes = [number(AllegroConfig(**ALLEGRO.sizes[name])) for name in ("tiny", "small", "medium")]
+    assert sizes == [4544, 25216, 136448]

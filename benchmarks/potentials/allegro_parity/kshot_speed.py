@@ -18,7 +18,8 @@ from kshot_side import graph
 from mlip.data.dataset_info import DatasetInfo
 from speed import AVERAGE_NEIGHBOURS, CUTOFF, cpu_milliseconds, molecule
 
-from kshot.potentials.allegro import SIZES, Allegro, AllegroConfig
+from kshot.potentials.allegro import Allegro, AllegroConfig
+from kshot.potentials.architectures import ALLEGRO
 
 
 def measure(config: AllegroConfig) -> dict:
@@ -66,7 +67,8 @@ def measure(config: AllegroConfig) -> dict:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = {}
-    for name, config in SIZES.items():
+    for name, fields in ALLEGRO.sizes.items():
+        config = AllegroConfig(**fields)
         rows[name] = {"kshot": measure(config), "config": config.model_dump(mode="json")}
         print(name, rows[name]["kshot"], flush=True)
     (folder / "speed.json").write_text(json.dumps(rows))

@@ -16,6 +16,7 @@ potentials = Registry(
     {
         "mace": f"{_NETWORKS}:mace",
         "nequip": f"{_NETWORKS}:nequip",
+        "allegro": f"{_NETWORKS}:allegro",
         "visnet": f"{_NETWORKS}:visnet",
         "esen": f"{_NETWORKS}:esen",
         "lennard_jones": f"{_CLASSICAL}:lennard_jones",
@@ -23,7 +24,7 @@ potentials = Registry(
         "harmonic": f"{_CLASSICAL}:harmonic",
         "zbl": f"{_CLASSICAL}:zbl",
     },
-    dict.fromkeys(("mace", "nequip", "visnet", "esen"), "models"),
+    dict.fromkeys(("mace", "nequip", "allegro", "visnet", "esen"), "models"),
 )
 
 __all__ = [

@@ -72,6 +72,32 @@ ESEN = Architecture(
         },
     },
 )
+ALLEGRO = Architecture(
+    "kshot.potentials.allegro.network:Allegro",
+    {
+        "tiny": {
+            "num_scalar_features": 16,
+            "num_tensor_features": 8,
+            "embed_mlp_hidden": (16,),
+            "latent_mlp_hidden": (16,),
+            "readout_mlp_hidden": (16,),
+        },
+        "small": {
+            "num_scalar_features": 32,
+            "num_tensor_features": 16,
+            "embed_mlp_hidden": (32,),
+            "latent_mlp_hidden": (64,),
+            "readout_mlp_hidden": (32,),
+        },
+        "medium": {
+            "num_scalar_features": 64,
+            "num_tensor_features": 32,
+            "embed_mlp_hidden": (64, 64),
+            "latent_mlp_hidden": (128, 128),
+            "readout_mlp_hidden": (64,),
+        },
+    },
+)
 ELEMENTS = (1, 6, 7, 8)
 
 
@@ -95,6 +121,11 @@ def esen(elements: tuple[int, ...], **options: Any) -> Network:  # noqa: ANN401
     return network(ESEN, elements, **options)
 
 
+def allegro(elements: tuple[int, ...], **options: Any) -> Network:  # noqa: ANN401
+    """Return Allegro (Musaelian et al. 2023, arXiv 2204.05249); options as `networks.network`."""
+    return network(ALLEGRO, elements, **options)
+
+
 def example_mace() -> Network:
     """Return the instance the contract tests run."""
     return mace(ELEMENTS, size="tiny")
@@ -113,3 +144,8 @@ def example_visnet() -> Network:
 def example_esen() -> Network:
     """Return the instance the contract tests run."""
     return esen(ELEMENTS, size="tiny")
+
+
+def example_allegro() -> Network:
+    """Return the instance the contract tests run."""
+    return allegro(ELEMENTS, size="tiny")

@@ -97,6 +97,7 @@ class EnergyForces(eqx.Module):
 
     def residuals(self, params: PyTree, data: Frames) -> Float[Array, " residuals"]:
         """Return the vector whose sum of squares is the loss."""
+        data = jax.tree.map(jnp.asarray, data)
         energy, forces = predict(self.potential, params, data)
         difference = energy - data.energy
         if self.shift == "fitted":
@@ -134,7 +135,7 @@ def fit_shift(
         difference: prediction less label, in eV.
         data: the frames.
     """
-    kinds = jnp.asarray(potential.elements)
+    kinds = jnp.asarray(potential.elements, data.graph.numbers.dtype)
     counts = jnp.sum(data.graph.numbers[:, :, None] == kinds, axis=1).astype(difference.dtype)
     atoms = jnp.maximum(counts.sum(axis=1), 1)
     known = data.has_energy

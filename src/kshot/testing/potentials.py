@@ -70,7 +70,7 @@ class _Tried:
 
     def __call__(self, structure: Structure) -> tuple[float, Float[np.ndarray, "atoms 3"]]:
         energy, forces = self.compiled(self.params, self.padded(structure))
-        expect(np.isfinite(forces).all(), "finite forces", f"{forces}", TODO)
+        expect(bool(np.isfinite(forces).all()), "finite forces", f"{forces}", TODO)
         return float(energy), np.asarray(forces)[: len(structure)]
 
     def moved(self, positions: Float[np.ndarray, "atoms 3"]) -> Structure:
@@ -79,7 +79,7 @@ class _Tried:
 
 def _check_symmetry(tried: _Tried) -> None:
     energy, forces = tried(tried.molecule)
-    expect(np.abs(forces).max() > 0, "forces on a strained molecule", "none", TODO)
+    expect(bool(np.abs(forces).max() > 0), "forces on a strained molecule", "none", TODO)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     for name, frame in (("rotated", turn * np.linalg.det(turn)), ("reflected", -turn)):
         turned = tried(tried.moved(tried.molecule.positions @ frame + [1.0, -2.0, 3.0]))

@@ -2,6 +2,5 @@
 
 from kshot.potentials.allegro.config import AllegroConfig as AllegroConfig
 from kshot.potentials.allegro.network import Allegro as Allegro
-from kshot.potentials.allegro.sizes import SIZES as SIZES
 
-__all__ = ["SIZES", "Allegro", "AllegroConfig"]
+__all__ = ["Allegro", "AllegroConfig"]
