@@ -31,12 +31,13 @@ class Clock:
 
     def around(self, call: Callable) -> Callable:
         def timed(*args, **options):
-            wall, cpu = time.perf_counter(), time.process_time()
+            # A thread's clock: that of the process costs up to 50 µs, as much as what is measured.
+            wall, cpu = time.perf_counter(), time.thread_time()
             try:
                 return call(*args, **options)
             finally:
                 self.wall += time.perf_counter() - wall
-                self.cpu += time.process_time() - cpu
+                self.cpu += time.thread_time() - cpu
 
         return timed
 
