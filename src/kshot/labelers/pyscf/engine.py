@@ -19,6 +19,7 @@ from kshot.labelers.pyscf.level import DEFAULT, Level
 
 CORE_POTENTIALS_FROM = 37  # def2 sets replace the core of Rb and all that is heavier
 CYCLES = 100
+ORBITALS = 3e-6  # Hartree, of the orbital gradient: forces are wrong to first order in it
 
 
 class PySCF(Labeler):
@@ -57,6 +58,7 @@ class PySCF(Labeler):
         settings: dict[str, str | int | float | bool] = {
             "density fitting": self._fit,
             "tolerance": self._tolerance,
+            "orbital tolerance": ORBITALS,
         }
         if self._is_functional:
             settings |= {"grid level": self._grid_level, "grid response": True}
@@ -143,6 +145,7 @@ class PySCF(Labeler):
         if self._fit:
             mean_field = mean_field.density_fit()
         mean_field.conv_tol, mean_field.max_cycle = self._tolerance, CYCLES
+        mean_field.conv_tol_grad = ORBITALS
         mean_field.chkfile = None
         if find_spec("gpu4pyscf") is not None and not self._level.is_correlated:
             mean_field = mean_field.to_gpu()
