@@ -20,6 +20,8 @@ from kshot.labelers.pyscf.level import DEFAULT, Level
 CORE_POTENTIALS_FROM = 37  # def2 sets replace the core of Rb and all that is heavier
 CYCLES = 100
 ORBITALS = 3e-6  # Hartree, of the orbital gradient: forces are wrong to first order in it
+ORBITALS_CORRELATED = 1e-8  # and so are energies that are not their own minimum
+TOLERANCE_CORRELATED = 1e-11  # Hartree
 
 
 class PySCF(Labeler):
@@ -42,7 +44,11 @@ class PySCF(Labeler):
                 "Labels want at least grid level 3; level 1 leaves 15 meV/Å of noise.",
             )
         self._level, self._fit = level, density_fit and not level.is_correlated
-        self._grid_level, self._tolerance, self._memory = grid_level, tolerance, memory_mb
+        self._grid_level, self._memory = grid_level, memory_mb
+        self._orbitals, self._tolerance = ORBITALS, tolerance
+        if level.is_correlated:
+            self._orbitals = ORBITALS_CORRELATED
+            self._tolerance = min(tolerance, TOLERANCE_CORRELATED)
         self._fingerprint = self._describe()
 
     @property
@@ -58,7 +64,7 @@ class PySCF(Labeler):
         settings: dict[str, str | int | float | bool] = {
             "density fitting": self._fit,
             "tolerance": self._tolerance,
-            "orbital tolerance": ORBITALS,
+            "orbital tolerance": self._orbitals,
         }
         if self._is_functional:
             settings |= {"grid level": self._grid_level, "grid response": True}
@@ -145,7 +151,7 @@ class PySCF(Labeler):
         if self._fit:
             mean_field = mean_field.density_fit()
         mean_field.conv_tol, mean_field.max_cycle = self._tolerance, CYCLES
-        mean_field.conv_tol_grad = ORBITALS
+        mean_field.conv_tol_grad = self._orbitals
         mean_field.chkfile = None
         if find_spec("gpu4pyscf") is not None and not self._level.is_correlated:
             mean_field = mean_field.to_gpu()
