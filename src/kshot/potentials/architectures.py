@@ -117,7 +117,11 @@ def visnet(elements: tuple[int, ...], **options: Any) -> Network:  # noqa: ANN40
 
 
 def esen(elements: tuple[int, ...], **options: Any) -> Network:  # noqa: ANN401
-    """Return eSEN (Fu et al. 2025, arXiv 2502.12147); options as of `networks.network`."""
+    """Return eSEN (Fu et al. 2025, arXiv 2502.12147); options as of `networks.network`.
+
+    In mlip's form it is invariant under rotations but not under reflections: the two mirror images
+    of one molecule get energies that differ.
+    """
     return network(ESEN, elements, **options)
 
 
