@@ -33,6 +33,10 @@ class InputError(KshotError, ValueError):
         super().__init__(f"expected {expected}; got {got}. {todo}")
         self.expected, self.got, self.todo = expected, got, todo
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        """Pickle by the three parts, so that the error comes whole out of another process."""
+        return type(self), (self.expected, self.got, self.todo)
+
 
 class TaskError(InputError):
     """A task cannot be used: empty, mismatched or non-finite support or query."""
