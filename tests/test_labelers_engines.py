@@ -124,7 +124,7 @@ def test_pyscf_forces(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pyscf", "pyscf:ccsd(t)/cc-pvdz", "pyscf:wb97m-v/def2-svp"])
+@pytest.mark.parametrize("name", ["pyscf", "pyscf:ccsd(t)/cc-pvdz"])
 def test_pyscf_forces_at_real_levels(name):
     check_labeler(lambda: labeler(name))
 

@@ -54,8 +54,7 @@ def test_docstrings(name):
 
 
 def test_a_command_that_fails_is_found(page):
-    fine, broken = blocks(
-        page("""
+    fine, broken = page("""
         ```console
         $ kshot --version
         $ make test
@@ -64,7 +63,6 @@ def test_a_command_that_fails_is_found(page):
         $ kshot families show nothing-of-that-name
         ```
         """)
-    )
     run_commands(fine)
     with pytest.raises(WrongOutputError, match="nothing-of-that-name"):
         run_commands(broken)
