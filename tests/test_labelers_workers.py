@@ -168,16 +168,6 @@ def test_twenty_kills(executor):
     assert report["failures"] > 100
 
 
-@pytest.mark.slow
-def test_overhead_and_cache():
-    script = KILLS.with_name("overhead.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_every_engine_travels(ledger):
     for name in ("gfn2", "analytic", "ase:ase.calculators.emt:EMT"):
         engine: Labeler = labeler(name)
