@@ -6,7 +6,7 @@ ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--steps 100"
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-PYTEST := $(BIN)/python -m pytest -n $(strip $(JOBS))
+PYTEST := $(BIN)/python -m pytest -n $(strip $(JOBS)) --dist worksteal
 COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
 
