@@ -129,8 +129,7 @@ def train(
         validation: a stack of tasks that the stream never draws. The loss after adaptation on them
             and on training tasks is recorded: their difference is the meta-overfitting gap.
         validate_every: steps from one such measurement to the next; there is one at the end, too.
-        patience: give up after so many steps in a row in which no task gave a finite gradient;
-            looked at whenever a device call is over.
+        patience: give up, once a call is over, after so many steps without one finite task.
         callbacks: called after each row of metrics, in every process; one that returns True ends
             the training.
         progress: ``"bar"``, ``"lines"``, ``"none"``; ``"auto"`` is a bar in a terminal, else lines.
@@ -144,8 +143,8 @@ def train(
         DivergedError: ``patience`` is exhausted; the state is in the last checkpoint.
     """
     schedule = Schedule(steps, log_every, checkpoint_every, validate_every, patience)
-    if metrics is None and tensorboard is None and not callbacks:
-        schedule = dataclasses.replace(schedule, log_every=steps)  # nobody reads the rows between
+    if not (metrics or tensorboard or callbacks):  # nobody reads the rows between
+        schedule = dataclasses.replace(schedule, log_every=steps)
     with contextlib.ExitStack() as stack:
         # whatever takes long, from importing Orbax on, happens under the eyes of the user.
         screen = _screen(progress, steps)

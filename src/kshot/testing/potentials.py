@@ -14,7 +14,7 @@ from kshot.potentials.base import Potential
 from kshot.potentials.derived import energy_and_forces
 from kshot.testing.expect import expect
 
-TODO = "See kshot.potentials.base.Potential."
+REMEDY = "See kshot.potentials.base.Potential."
 STEP = 1e-4  # Å
 # acetamide, in Å: what every potential is tried on
 NUMBERS = (8, 6, 7, 6, 1, 1, 1, 1, 1)
@@ -70,7 +70,7 @@ class _Tried:
 
     def __call__(self, structure: Structure) -> tuple[float, Float[np.ndarray, "atoms 3"]]:
         energy, forces = self.compiled(self.params, self.padded(structure))
-        expect(bool(np.isfinite(forces).all()), "finite forces", f"{forces}", TODO)
+        expect(bool(np.isfinite(forces).all()), "finite forces", f"{forces}", REMEDY)
         return float(energy), np.asarray(forces)[: len(structure)]
 
     def moved(self, positions: Float[np.ndarray, "atoms 3"]) -> Structure:
@@ -79,7 +79,7 @@ class _Tried:
 
 def _check_symmetry(tried: _Tried) -> None:
     energy, forces = tried(tried.molecule)
-    expect(bool(np.abs(forces).max() > 0), "forces on a strained molecule", "none", TODO)
+    expect(bool(np.abs(forces).max() > 0), "forces on a strained molecule", "none", REMEDY)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     turn *= np.linalg.det(turn)
     turned = tried(tried.moved(tried.molecule.positions @ turn + [1.0, -2.0, 3.0]))
@@ -140,7 +140,7 @@ def _check_third_derivatives(tried: _Tried) -> None:
     ways = [_random_like(tried.params, seed) for seed in (0, 1)]
     products = [product(tried.params, way, padded) for way in ways]
     finite = all(bool(trees.all_finite(one)) for one in products)
-    expect(finite, "finite third derivatives", "some that are not", TODO)
+    expect(finite, "finite third derivatives", "some that are not", REMEDY)
     there, back = (float(trees.dot(ways[1 - i], products[i])) for i in (0, 1))
     _near("v·Hw against w·Hv", there, back, 1e-8 * (1 + abs(back)))
 
@@ -148,7 +148,7 @@ def _check_third_derivatives(tried: _Tried) -> None:
 def _near(what: str, got: float | np.ndarray, want: float | np.ndarray, tolerance: float) -> None:
     """Expect two values to agree within an absolute tolerance."""
     off = float(np.abs(np.asarray(got) - np.asarray(want)).max())
-    expect(off <= tolerance, f"{what} to agree within {tolerance:.0e}", f"{off:.2e}", TODO)
+    expect(off <= tolerance, f"{what} to agree within {tolerance:.0e}", f"{off:.2e}", REMEDY)
 
 
 def _random_like(params: PyTree, seed: int) -> PyTree:
