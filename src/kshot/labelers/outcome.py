@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from kshot.atoms import Failure, Labeler, Labels, Structure
 
-
 QUICK = 0.05  # seconds: a run shorter than this is counted by its own thread only
 
 
