@@ -9,6 +9,8 @@
     │   ├── StructureError             a structure no engine can compute: clashes, spin, elements
     │   ├── DataError                  a file of labelled data: keys, units, signs, truncation
     │   │   └── UnitError              labels that are not in the units they are said to be in
+    │   ├── ModelFileError             a model file: damaged, too new, of another start
+    │   ├── UnseenError                what a model has not been trained on
     │   └── ContractError              an implementation that breaks a contract of kshot.testing
     ├── UnknownNameError (KeyError)    a name no registry knows
     ├── MissingExtraError (ImportError) an optional dependency is not installed
@@ -64,6 +66,14 @@ class DataError(InputError):
 
 class UnitError(DataError):
     """Labels that are not in the units, or not of the sign, that they are said to have."""
+
+
+class ModelFileError(InputError):
+    """A model file that cannot be opened: damaged, edited, too new, or a delta on another start."""
+
+
+class UnseenError(InputError):
+    """A structure or level of theory a model has not been trained on; may be allowed explicitly."""
 
 
 class UnknownNameError(KshotError, KeyError):

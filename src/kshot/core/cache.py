@@ -1,0 +1,70 @@
+"""Where compiled programs are kept between runs: most of a short run's time is the compiler's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+LEAST_SECONDS = 0.2  # what compiles faster than that is not worth a file
+
+
+def cache_folder() -> Path | None:
+    """Return kshot's folder in the user's cache: ``$KSHOT_CACHE``, else ``~/.cache/kshot``.
+
+    ``KSHOT_CACHE=off`` returns None: nothing is kept. ``$XDG_CACHE_HOME`` stands for ``~/.cache``.
+    """
+    chosen = os.environ.get("KSHOT_CACHE", "")
+    if chosen.lower() == "off":
+        return None
+    if chosen:
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "kshot"
+    except RuntimeError:  # an account without a home
+        return None
+
+
+def use_compile_cache(folder: Path | None = None) -> Path | None:
+    """Keep compiled programs on disk from here on; return where, or None if nowhere.
+
+    A cache that is set up already (``JAX_COMPILATION_CACHE_DIR``, or a program that uses kshot)
+    stays as it is, and a folder that cannot be written costs nothing but time.
+
+    Args:
+        folder: where; ``jax/<kind of processor>`` in `cache_folder` if None.
+    """
+    import jax
+
+    present = jax.config.read("jax_compilation_cache_dir")
+    if present:
+        return Path(present)
+    base = cache_folder()
+    if folder is None and base is None:
+        return None
+    # programs are for one kind of processor, and homes are shared between many
+    folder = folder or (base or Path()) / "jax" / _processor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def _processor() -> str:
+    """Return a short name for what the processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    kinds = ("model name", "flags", "Features", "CPU part")
+    words = sorted({line for line in lines if line.startswith(kinds)})
+    digest = hashlib.sha256("\n".join(words or [platform.processor()]).encode()).hexdigest()
+    return f"{platform.machine()}-{digest[:8]}"

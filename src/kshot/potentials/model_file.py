@@ -1,0 +1,211 @@
+"""Model files: ``.kshot``, a zip of ``model.json`` and ``arrays.npz``.
+
+A *delta* holds only what differs from a start: arrays that changed, as the exclusive or of their
+bits with the start's. It gives back the model bit for bit, and only upon that very start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kshot.atoms.elements import atomic_numbers, symbol
+from kshot.core.errors import ModelFileError, ParameterError
+from kshot.core.manifest import Manifest, code_versions
+from kshot.potentials.model import Model, Seen
+from kshot.potentials.model_archive import FRESH, pack, pack_arrays, unpack, unpack_arrays
+from kshot.potentials.model_delta import applied, difference
+from kshot.potentials.model_potential import describe, rebuild
+from kshot.potentials.model_starts import find_start
+from kshot.potentials.model_tree import flatten, unflatten
+
+SCHEMA = 1
+KEYS = {
+    "schema",
+    "potential",
+    "e0s",
+    "seen",
+    "record",
+    "outline",
+    "start",
+    "digest",
+    "arrays",
+    "manifest",
+}
+UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "charge": "e", "stress": "eV/Å³"}
+VERSIONS = ("kshot", "jax", "jaxlib", "mlip", "numpy")
+
+
+def save(model: Model, path: Path | str, *, parent: Path | Model | None = None) -> str:
+    """Write a model to a file, whole or not at all; equal models make equal bytes.
+
+    Args:
+        model: what to write.
+        path: where; replaced if it exists.
+        parent: the start it was adapted from: a delta on it is written, which needs it to be read.
+
+    Returns:
+        The sha256 of the file, in hexadecimal digits.
+
+    Raises:
+        ParameterError: parameters or the record hold what files cannot.
+    """
+    path = Path(path)
+    shape, arrays = flatten(_trees(model))
+    start = None
+    if parent is not None:
+        base = parent if isinstance(parent, Model) else load(parent)
+        name = "" if isinstance(parent, Model) else Path(parent).name
+        start = {"digest": base.digest, "file": name}
+        arrays = difference(flatten(_trees(base))[1], arrays)
+    packed = pack_arrays(arrays)
+    parents = {} if start is None else {"start": start["digest"]}
+    manifest = Manifest("model", parents=parents, units=UNITS, versions=code_versions(VERSIONS))
+    content = {
+        "schema": SCHEMA,
+        "potential": describe(model.potential),
+        "e0s": {symbol(z): float(model.e0s[z]) for z in sorted(model.e0s)},
+        "seen": asdict(model.seen),
+        "record": dict(model.record),
+        "outline": shape,
+        "start": start,
+        "digest": model.digest,
+        "arrays": hashlib.sha256(packed).hexdigest(),
+        "manifest": asdict(manifest),
+    }
+    try:
+        text = json.dumps(content | {"checksum": _checksum(content)}, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        todo = "Convert the record to text, finite numbers, lists and dicts."
+        raise ParameterError("a record of plain JSON values", str(error), todo) from error
+    whole = pack(text, packed)
+    _write(path, whole)
+    return hashlib.sha256(whole).hexdigest()
+
+
+def load(path: Path | str, *, start: Path | Model | None = None) -> Model:
+    """Return the model of a file.
+
+    Args:
+        path: the file.
+        start: of a delta: what it was adapted from. If None, the file that it names is looked for
+            beside it, and then its start among those that kshot ships.
+
+    Raises:
+        ModelFileError: damaged, edited, of a newer schema, or a delta on another start.
+    """
+    path = Path(path)
+    content, packed = read(path)
+    if hashlib.sha256(packed).hexdigest() != content["arrays"]:
+        raise ModelFileError(f"the arrays that {path} announces", "others", FRESH)
+    arrays = unpack_arrays(packed, str(path))
+    if content["start"] is not None:
+        arrays = applied(_start(path, content["start"], start), arrays)
+    trees = unflatten(content["outline"], arrays)
+    if not isinstance(trees, dict) or set(trees) != {"params", "learned"}:
+        raise ModelFileError(f"parameters in {path}", "none", FRESH)
+    model = Model(
+        potential=rebuild(content["potential"]),
+        params=trees["params"],
+        e0s=_e0s(content["e0s"]),
+        seen=_seen(content["seen"]),
+        learned=trees["learned"],
+        record=content["record"],
+    )
+    if model.digest != content["digest"]:
+        raise ModelFileError(f"the model that {path} announces", "another", FRESH)
+    return model
+
+
+def read(path: Path | str) -> tuple[dict[str, Any], bytes]:
+    """Return what ``model.json`` of a file says, checked, and the bytes of ``arrays.npz``.
+
+    Raises:
+        ModelFileError: damaged, edited, or of a newer schema.
+    """
+    path = Path(path)
+    content, packed = unpack(path)
+    if not isinstance(content, dict) or type(content.get("schema")) is not int:
+        raise ModelFileError(f"a schema number in {path}", "none", FRESH)
+    if content["schema"] != SCHEMA:
+        todo = "Upgrade: pip install -U kshot." if content["schema"] > SCHEMA else FRESH
+        got = f"schema {content['schema']} in {path}"
+        raise ModelFileError(f"a model file of schema {SCHEMA}", got, todo)
+    checksum = content.pop("checksum", None)
+    if set(content) != KEYS or _checksum(content) != checksum:
+        raise ModelFileError(f"{path} as it was written", "an edited one", FRESH)
+    start = content["start"]
+    if not isinstance(content["record"], dict) or not (start is None or isinstance(start, dict)):
+        raise ModelFileError(f"a record and a start in {path}", "others", FRESH)
+    return content, packed
+
+
+def _trees(model: Model) -> dict[str, Any]:
+    return {"params": model.params, "learned": dict(model.learned)}
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _e0s(written: Any) -> dict[int, float]:  # noqa: ANN401 - JSON
+    known = atomic_numbers()
+    good = isinstance(written, dict) and all(
+        name in known and type(energy) in {int, float} and np.isfinite(energy)
+        for name, energy in written.items()
+    )
+    if not good:
+        raise ModelFileError("E0s in eV by element", repr(written)[:60], FRESH)
+    return {known[name]: float(energy) for name, energy in written.items()}
+
+
+def _seen(written: Any) -> Seen:  # noqa: ANN401 - JSON
+    kinds = {"elements": int, "charges": int, "multiplicities": int, "levels": str}
+    good = isinstance(written, dict) and set(written) == set(kinds)
+    if not good or not all(
+        isinstance(written[name], list) and all(type(one) is kind for one in written[name])
+        for name, kind in kinds.items()
+    ):
+        raise ModelFileError("what the model has seen", repr(written)[:60], FRESH)
+    return Seen(**{name: tuple(written[name]) for name in kinds})
+
+
+def _start(path: Path, named: dict[str, Any], start: Path | Model | None) -> dict[str, np.ndarray]:
+    """Return the arrays of the start that a delta names, wherever it is."""
+    digest, file = named.get("digest"), named.get("file")
+    if start is None:
+        found = find_start(str(digest), path.parent, str(file))
+        if found is None:
+            todo = f"Give start=, the file that was called {file!r}." if file else "Give start=."
+            raise ModelFileError(f"the start of {path}, {str(digest)[:12]}", "none", todo)
+        start = found
+    base = start if isinstance(start, Model) else load(start)
+    if base.digest != digest:
+        got = f"{base.digest[:12]} ({start if isinstance(start, Path) else 'a model'})"
+        todo = "A delta fits only the start it was adapted from."
+        raise ModelFileError(f"the start {str(digest)[:12]} of {path}", got, todo)
+    return flatten(_trees(base))[1]
+
+
+def _write(path: Path, whole: bytes) -> None:
+    """Write beside the file and rename: there is always an old file or a new one, and no half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(whole)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
