@@ -6,7 +6,8 @@
 from kshot.core.registry import Registry
 from kshot.potentials.base import Potential
 from kshot.potentials.derived import energy, energy_and_forces, stress
-from kshot.potentials.loss import EnergyForces, Frames, fit_shift, frames, predict
+from kshot.potentials.loss import EnergyForces, Frames, frames, predict
+from kshot.potentials.packed import Packed, pack, pieces
 
 _NETWORKS = "kshot.potentials.architectures"
 _CLASSICAL = "kshot.potentials.classical"
@@ -30,12 +31,14 @@ potentials = Registry(
 __all__ = [
     "EnergyForces",
     "Frames",
+    "Packed",
     "Potential",
     "energy",
     "energy_and_forces",
-    "fit_shift",
     "frames",
     "potentials",
+    "pack",
+    "pieces",
     "predict",
     "stress",
 ]

@@ -4,7 +4,7 @@ L = w_E mean_n ((Ê_n − E_n + s_n)/N_n)² + w_F mean_c (F̂_c − F_c)²
 
 The first mean is over structures with an energy, energies per atom; the second over all Cartesian
 components of atoms with forces. So neither the number of structures nor their size changes what a
-weight means. s_n is a shift per element, solved in closed form (see `fit_shift`).
+weight means. s_n is a shift per element, solved in closed form (see `kshot.potentials.compare`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from jaxtyping import Array, Bool, Float, PyTree, Scalar
 from kshot.atoms import Labelled
 from kshot.atoms.graph import Graph, Size, graph, stack
 from kshot.potentials.base import Potential
+from kshot.potentials.compare import Compared, element_counts
 from kshot.potentials.derived import energy_and_forces
-
-RIDGE = 1e-6  # of the normal equations of the shift: a fixed composition leaves them singular
+from kshot.potentials.packed import Packed
 
 
 class Frames(NamedTuple):
@@ -42,6 +42,19 @@ class Frames(NamedTuple):
     forces: Float[Array | np.ndarray, "shots atoms 3"]
     has_energy: Bool[Array | np.ndarray, " shots"]
     has_forces: Bool[Array | np.ndarray, " shots"]
+
+    def compare(self, potential: Potential, params: PyTree) -> Compared:
+        """Return predictions less labels."""
+        data: Frames = jax.tree.map(jnp.asarray, self)
+        energy, forces = predict(potential, params, data)
+        rows = element_counts(data.graph.numbers, potential.elements, energy.dtype)
+        return Compared(
+            energy=energy - data.energy,
+            known=data.has_energy,
+            counts=rows.sum(axis=1),
+            forces=forces - data.forces,
+            felt=data.graph.real & data.has_forces[:, None],
+        )
 
 
 def frames(
@@ -91,25 +104,22 @@ class EnergyForces(eqx.Module):
     shift: Literal["fitted", "none"] = eqx.field(static=True, default="none")
     huber: float | None = eqx.field(static=True, default=None)
 
-    def __call__(self, params: PyTree, data: Frames) -> Scalar:
+    def __call__(self, params: PyTree, data: Frames | Packed) -> Scalar:
         """Return the loss."""
         return jnp.sum(self.residuals(params, data) ** 2)
 
-    def residuals(self, params: PyTree, data: Frames) -> Float[Array, " residuals"]:
+    def residuals(self, params: PyTree, data: Frames | Packed) -> Float[Array, " residuals"]:
         """Return the vector whose sum of squares is the loss."""
-        data = jax.tree.map(jnp.asarray, data)
-        energy, forces = predict(self.potential, params, data)
-        difference = energy - data.energy
+        found = data.compare(self.potential, params)
+        difference = found.energy
         if self.shift == "fitted":
-            difference = difference + fit_shift(self.potential, difference, data)
-        real = data.graph.real & data.has_forces[:, None]
-        atoms = jnp.sum(data.graph.real, axis=1).astype(energy.dtype)
-        per_atom = jnp.where(data.has_energy, difference / atoms, 0)
-        component = jnp.where(real[..., None], forces - data.forces, 0)
+            difference = difference + found.shift()
+        per_atom = jnp.where(found.known, difference / found.atoms, 0)
+        component = jnp.where(found.felt[..., None], found.forces, 0)
         weights = [self.energy_weight, self.forces_weight]
-        counts = [data.has_energy.sum(), 3 * real.sum()]
+        counts = [found.known.sum(), 3 * found.felt.sum()]
         parts = [
-            _bounded(part.ravel(), self.huber) * _share(weight, count, energy.dtype)
+            _bounded(part.ravel(), self.huber) * _share(weight, count, difference.dtype)
             for part, weight, count in zip([per_atom, component], weights, counts, strict=True)
         ]
         return jnp.concatenate(parts)
@@ -120,29 +130,6 @@ def predict(
 ) -> tuple[Float[Array, " shots"], Float[Array, "shots atoms 3"]]:
     """Return energies (eV) and forces (eV/Å) of all frames."""
     return jax.vmap(lambda one: energy_and_forces(potential, params, one))(data.graph)
-
-
-def fit_shift(
-    potential: Potential, difference: Float[Array, " shots"], data: Frames
-) -> Float[Array, " shots"]:
-    """Return the sum over atoms of a shift per element that best cancels energy differences.
-
-    Ridge regression of differences per atom on compositions. With one composition it is the one
-    constant that a level of theory differs by; a gradient step never has to learn it.
-
-    Args:
-        potential: whose elements may be shifted.
-        difference: prediction less label, in eV.
-        data: the frames.
-    """
-    kinds = jnp.asarray(potential.elements, data.graph.numbers.dtype)
-    counts = jnp.sum(data.graph.numbers[:, :, None] == kinds, axis=1).astype(difference.dtype)
-    atoms = jnp.maximum(counts.sum(axis=1), 1)
-    known = data.has_energy
-    rows = jnp.where(known[:, None], counts / atoms[:, None], 0)
-    target = jnp.where(known, difference / atoms, 0)
-    normal = rows.T @ rows + RIDGE * jnp.eye(len(kinds), dtype=rows.dtype)
-    return -counts @ jnp.linalg.solve(normal, rows.T @ target)
 
 
 def _share(weight: float, count: Array, dtype: jnp.dtype) -> Array:

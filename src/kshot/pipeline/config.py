@@ -1,0 +1,186 @@
+"""The configuration of meta-training: what a file may say, with every mistake told at once."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kshot.core.errors import InputError
+from kshot.pipeline.draws import Draw
+
+
+class ConfigError(InputError):
+    """A configuration with mistakes in it; all of them are listed."""
+
+
+class Strict(BaseModel):
+    """What no unknown key gets into."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DrawConfig(Strict):
+    """One way to draw configurations of every member; see `kshot.pipeline.draws.Draw`."""
+
+    sampler: str = "auto"
+    temperature: float = Field(300.0, gt=0, description="K")
+    n: int = Field(8, ge=1, description="configurations of each member")
+    isotopes: dict[str, str] = Field({}, description="such as {H: D}")
+    strata: tuple[str, ...] = Field((), description="only these; all if empty")
+    without: tuple[str, ...] = Field((), description="not these strata")
+    most_atoms: int | None = Field(None, ge=1)
+    first: bool = Field(False, description="only the first member of each family")
+
+    def draw(self) -> Draw:
+        """Return it as the pipeline takes it."""
+        return Draw(**self.model_dump())
+
+
+class FamiliesConfig(Strict):
+    """Which families train, which are for choosing, which are kept out of everything."""
+
+    strata: tuple[str, ...] = Field((), description="only these strata; all if empty")
+    elements: tuple[str, ...] = Field(
+        ("H", "C", "N", "O"), description="members with any other element are left out"
+    )
+    most_atoms: int = Field(40, ge=1, description="larger members are left out")
+    held_out: tuple[str, ...] = Field((), description="families that only tests may see")
+    relatives: tuple[str, ...] = Field((), description="too near to held-out ones to train on")
+    validation: tuple[str, ...] = Field((), description="families to choose on; none trains")
+
+
+class DataConfig(Strict):
+    """Configurations and their labels."""
+
+    folder: Path = Field(Path("data"), description="where frames and the ledger are kept")
+    engine: str = Field("gfn2", description="the level of theory, as `kshot label` takes it")
+    draws: tuple[DrawConfig, ...] = (DrawConfig(),)
+    held_out_draws: tuple[DrawConfig, ...] = ()
+    workers: int | None = Field(None, ge=1, description="processes; all cores if null")
+
+
+class ModelConfig(Strict):
+    """The network."""
+
+    architecture: str = "mace"
+    size: str = "small"
+    cutoff: float = Field(5.0, gt=0, description="Å")
+    config: dict[str, Any] = Field({}, description="fields of the network's own configuration")
+
+
+class JointConfig(Strict):
+    """Joint training on all frames of all training families: the base of everything after."""
+
+    steps: int = Field(20000, ge=0, description="optimiser steps")
+    batch: int = Field(8, ge=1, description="structures per step")
+    rate: float = Field(5e-3, gt=0, description="peak learning rate of Adam")
+    average: float = Field(0.999, ge=0, lt=1, description="decay of the running average")
+    clip: float = Field(10.0, gt=0, description="largest norm of a gradient")
+
+
+class MetaConfig(Strict):
+    """Meta-training from there, over tasks drawn from the families."""
+
+    algorithm: str = Field("none", description="none, maml, fomaml, reptile, meta_sgd, anil, …")
+    steps: int = Field(0, ge=0, description="outer steps")
+    tasks: int = Field(4, ge=1, description="tasks per outer step")
+    shots: int = Field(8, ge=1, description="K, the support set's size")
+    query: int = Field(8, ge=1)
+    inner_steps: int = Field(5, ge=1)
+    inner_rate: float = Field(1e-2, gt=0)
+    outer_rate: float = Field(3e-4, gt=0)
+
+
+class LossConfig(Strict):
+    """The energy-force loss; see `kshot.potentials.EnergyForces`."""
+
+    energy_weight: float = Field(1.0, ge=0, description="of (eV/atom)²")
+    forces_weight: float = Field(1.0, ge=0, description="of (eV/Å)²")
+    huber: float | None = Field(None, gt=0)
+
+
+class TrainConfig(Strict):
+    """All of it; `kshot template train` prints a commented file."""
+
+    name: str = "start"
+    seed: int = 0
+    families: FamiliesConfig = FamiliesConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    joint: JointConfig = JointConfig()
+    meta: MetaConfig = MetaConfig()
+    minutes: float | None = Field(None, gt=0, description="wall time after which training ends")
+    precision: Literal["float32", "float64"] = "float32"
+
+
+def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
+    """Return the configuration in a YAML file.
+
+    Args:
+        path: the file; its relative paths are relative to where kshot runs.
+        changes: ``a.b=c`` each, put on top.
+
+    Raises:
+        ConfigError: any number of mistakes, all told at once.
+    """
+    try:
+        text = Path(path).read_text()
+        tree = yaml.safe_load(text) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        todo = "`kshot template train` prints one that works."
+        raise ConfigError("a readable YAML file", f"{path}: {error}", todo) from error
+    if not isinstance(tree, dict):
+        raise ConfigError("a mapping of keys", f"{type(tree).__name__}", "See `kshot template`.")
+    for change in changes:
+        _set(tree, change)
+    return parse_config(tree)
+
+
+def parse_config(tree: dict[str, Any]) -> TrainConfig:
+    """Return the configuration that a mapping says; raise ConfigError with all mistakes."""
+    try:
+        return TrainConfig.model_validate(tree)
+    except ValidationError as error:
+        told = [_told(mistake) for mistake in error.errors()]
+        todo = "`kshot template train` lists every key."
+        raise ConfigError("a valid configuration", "; ".join(told), todo) from error
+
+
+def _set(tree: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise ConfigError("key=value, such as joint.steps=100", repr(change), "Add the value.")
+    *path, last = key.split(".")
+    for part in path:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise ConfigError("a key with keys below it", f"{part!r} in {key!r}", "Check the path.")
+    tree[last] = yaml.safe_load(value)
+
+
+def _told(mistake: Any) -> str:  # noqa: ANN401 - pydantic's dictionary of one mistake
+    """Say one mistake with its dotted path, and what may have been meant."""
+    path = [str(part) for part in mistake["loc"]]
+    where = ".".join(path)
+    if mistake["type"] != "extra_forbidden":
+        return f"{where}: {mistake['msg']}"
+    close = difflib.get_close_matches(path[-1], _keys(path[:-1]), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{where}: no such key{hint}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    """Return the keys that are known below a path."""
+    model: Any = TrainConfig
+    for part in path:
+        if part.isdigit():
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = annotation.__args__[0] if not isinstance(annotation, type) else annotation
+        model = inner
+    return list(model.model_fields)
