@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from kshot.atoms import Failure, Fingerprint, Labels, Structure
 from kshot.core.errors import InputError
 from kshot.labelers import Ledger, label_all, labeler
 from kshot.labelers.examples import displaced, water
+from kshot.labelers.executors import Local, Work
+from kshot.labelers.executors.local import IN_HAND
 from kshot.labelers.ledger import Retry, sessions, transfer
 from kshot.labelers.ledger.verify import verify
 from kshot.labelers.logged import Logged, runs
+from labelers_trouble import Trouble
 
 HERE = str(Path(__file__).parent)
 LEVEL = Fingerprint("test", "1", "none", settings={"exact": True})
@@ -94,6 +98,26 @@ def test_asked_twice_runs_once(ledger, tmp_path):
     assert 0 < sum(isinstance(found, Failure) for found in again) < 12
     for one, two, three in zip(first[:12], first[12:], again, strict=True):
         assert str(one) == str(two) == str(three)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.04])
+def test_local_labels_are_kept_before_they_are_handed_out(ledger, tmp_path, seconds):
+    engine = Logged(labeler("analytic", seconds=seconds), tmp_path / "runs")
+    work = Work(engine, ledger, Retry(), threading.Event())
+    seen, most = 0, 0
+    for structure, _ in Local().run(iter([*several(6), None, *several(12)[6:]]), work):
+        seen += 1
+        most = max(most, len(runs(tmp_path / "runs").ended) - seen)
+        assert ledger.get(structure, engine.fingerprint) is not None
+    assert seen == 12
+    assert (most == 0) == (seconds > IN_HAND)  # slow labels never wait for others
+
+
+def test_what_a_quick_engine_finished_is_kept_when_it_fails(ledger):
+    first, second, third = several(3)
+    with pytest.raises(InputError, match="Call it better"):
+        label_all([first, second, third.replace(family="wrong")], Trouble(), ledger, progress=False)
+    assert len(list(ledger.rows())) == 2
 
 
 def test_failures_are_run_again_only_on_request(ledger, tmp_path):

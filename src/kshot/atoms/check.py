@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from functools import cache, lru_cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,20 +25,27 @@ MASS_RATIO = 3.2
 def check_structure(structure: Structure, closest: float = CLOSEST) -> list[str]:
     """Return what is wrong with a structure; an empty list if nothing is.
 
-    It takes some ten microseconds, so that it may stand before every calculation.
+    It takes some ten microseconds, and once for each structure, which never changes: it may stand
+    before every calculation.
 
     Args:
         structure: a molecule or cell.
         closest: atoms nearer than this share of the sum of their covalent radii are a problem, as
             are any two below 0.4 Å.
     """
+    if closest not in structure.findings:
+        structure.findings[closest] = tuple(_problems(structure, closest))
+    return list(structure.findings[closest])
+
+
+def _problems(structure: Structure, closest: float) -> list[str]:
     shape = _shape_problems(structure)
     if shape:
         return shape
     problems = _spin_problems(structure)
     if structure.masses is not None:
         problems += _mass_problems(structure)
-    if True in structure.pbc.tolist():
+    if structure.is_periodic:
         problems += _cell_problems(structure)
     return problems or _clashes(structure, closest)
 
@@ -78,7 +86,8 @@ def _shape_problems(structure: Structure) -> list[str]:
     if min(listed) < 1 or max(listed) > HEAVIEST:
         bad = int(np.flatnonzero((numbers < 1) | (numbers > HEAVIEST))[0])
         return [f"atom {bad} has atomic number {numbers[bad]}, which no element has"]
-    if not np.abs(positions).max() < FARTHEST:  # which NaN is not either
+    flat = positions.ravel().tolist()
+    if not (max(flat) < FARTHEST and min(flat) > -FARTHEST and math.isfinite(sum(flat))):
         bad = int(np.flatnonzero(~(np.abs(positions) < FARTHEST).all(1))[0])
         if np.isfinite(positions[bad]).all():
             return [f"atom {bad} is more than {FARTHEST:g} Å from the origin"]
@@ -135,20 +144,29 @@ def _limits(closest: float) -> Float64[np.ndarray, "119 119"]:
     return limits**2
 
 
+@lru_cache(maxsize=4)
+def _limits_between(numbers: bytes, closest: float) -> Float64[np.ndarray, "atoms atoms"]:
+    """Smallest allowed distance squared of every two atoms, in Å²; none of an atom to itself."""
+    elements = np.frombuffer(numbers, np.int64)
+    limits = _limits(closest)[elements[:, None], elements]
+    np.fill_diagonal(limits, -np.inf)
+    return limits
+
+
 def _clashes(structure: Structure, closest: float) -> list[str]:
-    if True in structure.pbc.tolist():
+    if structure.is_periodic:
         return _periodic_clashes(structure, closest)
-    x, numbers = structure.positions, structure.numbers
+    x = structure.positions
     gaps = x @ x.T  # |x - y|² = |x|² + |y|² - 2 xy: the fewest calls of NumPy
     squares = gaps.diagonal()[:, None].copy()
     gaps *= -2.0
     gaps += squares
     gaps += squares.T
-    gaps -= _limits(closest)[numbers[:, None], numbers]
-    gaps.ravel()[:: len(x) + 1] = np.inf
-    if gaps.min() > 0:
+    gaps -= _limits_between(structure.numbers.tobytes(), closest)
+    least = int(gaps.argmin())
+    if gaps.item(least) > 0:
         return []
-    i, j = sorted(divmod(int(gaps.argmin()), len(x)))
+    i, j = sorted(divmod(least, len(x)))
     return [_too_close(structure, i, j, float(np.linalg.norm(x[i] - x[j])))]
 
 

@@ -70,10 +70,20 @@ class Structure:
         whole.update(np.array([len(self), self.charge, self.multiplicity], "<i8").tobytes())
         whole.update(self.numbers.astype("<i8").tobytes())
         whole.update(np.rint(self.positions / GRID).astype("<i8").tobytes())
-        if self.cell is not None and self.pbc.any():
+        if self.cell is not None and self.is_periodic:
             whole.update(np.rint(self.cell / GRID).astype("<i8").tobytes())
             whole.update(self.pbc.tobytes())
         return whole.hexdigest()
+
+    @cached_property
+    def is_periodic(self) -> bool:
+        """Whether it repeats along any cell vector."""
+        return True in self.pbc.tolist()
+
+    @cached_property
+    def findings(self) -> dict[float, tuple[str, ...]]:
+        """What `kshot.atoms.check_structure` has found for each ``closest`` it was asked with."""
+        return {}
 
     def replace(self, **changes: object) -> Structure:
         """Return a copy with some fields changed."""

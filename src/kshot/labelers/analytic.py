@@ -43,7 +43,7 @@ class Analytic(Labeler):
         """Return the sum over pairs, E = Σ D [(1 − e^{−a(r − r₀)})² − 1], and its derivative."""
         if refused := why_refused(structure):
             return refused
-        if structure.pbc.any():
+        if structure.is_periodic:
             return Failure("refused", "the analytic engine has no periodic cells")
         if self._seconds:
             time.sleep(self._seconds)

@@ -144,7 +144,7 @@ class GFN(Labeler):
 
 
 def _cell(structure: Structure) -> np.ndarray | None:
-    return structure.cell if structure.pbc.any() else None
+    return structure.cell if structure.is_periodic else None
 
 
 def gfn2(

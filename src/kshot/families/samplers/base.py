@@ -172,7 +172,7 @@ def check_request(
     if not coldest <= temperature < float("inf"):
         todo = "Give kelvin; only quantum sampling goes down to 0 K."
         raise InputError(f"a temperature ≥ {coldest:g} K", f"{temperature} K", todo)
-    if structure.pbc.any():
+    if structure.is_periodic:
         todo = "Cut a cluster out of the cell first."
         raise InputError("a molecule", "a periodic structure", todo)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kshot.atoms import Labeler, Structure
@@ -29,6 +29,11 @@ class Work:
     ledger: Ledger
     retry: Retry
     stop: threading.Event
+
+    def put_all(self, done: Sequence[tuple[Structure, Outcome]]) -> None:
+        """Keep several results, all in one go."""
+        fingerprint = self.labeler.fingerprint
+        self.ledger.put_all((s, fingerprint, result, cost) for s, (result, cost) in done)
 
     def put(self, structure: Structure, outcome: Outcome) -> None:
         """Keep one result."""

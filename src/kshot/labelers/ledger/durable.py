@@ -1,11 +1,11 @@
 """When what was committed is on the disk, not only in the kernel's memory.
 
 A commit without fsync survives the death of every process (kill -9 included), because its bytes
-are the kernel's by then; only a power cut can take it. So each label is committed by itself as it
-lands, which costs microseconds, and the write-ahead log is forced to the disk now and then (every
-INTERVAL seconds, or more seldom where the disk is slow, so that it takes at most 2 % of the time)
-and always before a label is handed to anybody. A power cut may cost a second payment for what was
-labelled in that interval, and never a label that something used.
+are the kernel's by then; only a power cut can take it. So labels are committed as they land, which
+costs microseconds, and the write-ahead log is forced to the disk now and then (every INTERVAL
+seconds, or more seldom where the disk is slow, so that it takes at most 2 % of the time) and always
+before a label is handed to anybody. A power cut may cost a second payment for what was labelled in
+that interval, and never a label that something used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-INTERVAL = 0.1  # seconds
+INTERVAL = 0.5  # seconds
 PATIENCE = 50.0  # times what the last one took, before the next one
 TICK = (
     0.05  # seconds: file times are no finer than the kernel's clock, so younger ones prove little

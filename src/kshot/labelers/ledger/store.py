@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +28,7 @@ _FIND = (
     f"SELECT {RESULT_COLUMNS} FROM structures s JOIN labels l ON l.structure = s.id"
     " WHERE s.key = ? AND l.engine = ?"
 )
-_ADD_STRUCTURE = (
-    f"INSERT OR IGNORE INTO structures (key, {STRUCTURE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
-)
+_ADD_STRUCTURE = f"INSERT INTO structures (key, {STRUCTURE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
 # Costs add up; a good label is never replaced, a failure is.
 _ADD_LABEL = f"""
 INSERT INTO labels (structure, engine, {RESULT_COLUMNS}, cost, attempts, made, session)
@@ -146,15 +144,16 @@ class Ledger:
             result: labels or failure.
             cost: CPU seconds paid for it.
         """
-        row = Row(structure, result, fingerprint, cost, 1, time.time(), "", "")
-        session = self.session
-        if structure.key in self._ids and self._level is not None:
-            # The usual case is one statement and two pages: a tenth of a millisecond matters here.
-            with self._lock, explained(self.path):
-                self._put_row(row, session)
-        else:
-            with self.transaction():
-                self._put_row(row, session)
+        self.put_all([(structure, fingerprint, result, cost)])
+
+    def put_all(
+        self, results: Iterable[tuple[Structure, Fingerprint, Labels | Failure, float]]
+    ) -> None:
+        """Keep several results, all or none: what `put` takes, in one transaction."""
+        session, now = self.session, time.time()
+        with self.transaction():
+            for structure, fingerprint, result, cost in results:
+                self._put_row(Row(structure, result, fingerprint, cost, 1, now, "", ""), session)
         self._log.soon()
 
     def put_row(self, row: Row) -> None:
@@ -177,14 +176,15 @@ class Ledger:
         self._paid.append((structure, engine))
 
     def _structure(self, structure: Structure) -> int:
-        """Return the row number of a structure, which is added if need be."""
+        """Return the row number of a structure, which is added if need be; in a transaction."""
         key = bytes.fromhex(structure.key)
-        find = ("SELECT id FROM structures WHERE key = ?", (key,))
-        row = self._connection.execute(*find).fetchone()
-        if row is None:
-            self._connection.execute(_ADD_STRUCTURE, (key, *structure_values(structure)))
-            row = self._connection.execute(*find).fetchone()
-        return row[0]
+        find = "SELECT id FROM structures WHERE key = ?"
+        row = self._connection.execute(find, (key,)).fetchone()
+        if row is not None:
+            return row[0]
+        added = self._connection.execute(_ADD_STRUCTURE, (key, *structure_values(structure)))
+        assert added.lastrowid is not None
+        return added.lastrowid
 
     def claim(
         self, structures: Sequence[Structure], fingerprint: Fingerprint, retry: claims.Retry

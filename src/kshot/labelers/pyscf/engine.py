@@ -82,7 +82,7 @@ class PySCF(Labeler):
         """Return energy and forces, or why there are none."""
         if refused := why_refused(structure):
             return refused
-        if structure.pbc.any():
+        if structure.is_periodic:
             return Failure("refused", "this engine does molecules, not periodic cells")
         with warnings.catch_warnings():
             # PySCF warns of other packages it would like, and of its own coming changes.
