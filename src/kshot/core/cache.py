@@ -37,8 +37,10 @@ def use_compile_cache(folder: Path | None = None) -> Path | None:
         folder: where; ``jax/<kind of processor>`` in `cache_folder` if None.
     """
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
-    present = jax.config.read("jax_compilation_cache_dir")
+    # jax makes these attributes at run time
+    present: str | None = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if present:
         return Path(present)
     base = cache_folder()
@@ -55,6 +57,8 @@ def use_compile_cache(folder: Path | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # whoever has compiled anything before has settled that there is no cache
+    compilation_cache.reset_cache()
     return folder
 
 

@@ -25,7 +25,8 @@ from kshot.potentials.model_tree import KINDS
 
 JSON, ARRAYS = "model.json", "arrays.npz"
 LARGEST = {JSON: 1 << 26, ARRAYS: 1 << 31}  # bytes, of a member; the file itself is no longer
-ALL_ARRAYS = 1 << 31  # bytes, decompressed
+UNSUSPICIOUS = 1 << 26  # bytes: up to here anything may be as compressible as it likes
+RATIO = 100  # beyond, what arrays shrink by at most; weights shrink by a tenth, and zip bombs more
 MOST_ARRAYS = 100_000
 DATE = (1980, 1, 1, 0, 0, 0)  # the first a zip can hold: equal content makes equal bytes
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -58,8 +59,10 @@ def unpack(path: Path) -> tuple[Any, bytes]:
         ModelFileError: it is no such archive.
     """
     try:
-        if path.stat().st_size > sum(LARGEST.values()):
-            raise ModelFileError("a model file", f"{path}, which is too large", FRESH)
+        if not path.is_file() or path.stat().st_size > sum(LARGEST.values()):
+            raise ModelFileError(
+                "a model file", f"{path}: no file, or too large", "Check its name."
+            )
         whole = path.read_bytes()
     except OSError as error:
         words = f"{path}: {error.strerror or error}"
@@ -80,7 +83,8 @@ def unpack_arrays(whole: bytes, where: str) -> dict[str, np.ndarray]:
     Raises:
         ModelFileError: it is no such file, or too large.
     """
-    members = _members(whole, where, {}, ALL_ARRAYS)
+    most = min(max(UNSUSPICIOUS, RATIO * len(whole)), LARGEST[ARRAYS])
+    members = _members(whole, where, {}, most)
     return {
         name.removesuffix(".npy"): _array(data, f"{name} of {where}")
         for name, data in members.items()

@@ -40,11 +40,12 @@ KEYS = {
     "arrays",
     "manifest",
 }
+MOST_EV = 1e9  # of a lone atom; more, or no number, is no energy
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "charge": "e", "stress": "eV/Å³"}
 VERSIONS = ("kshot", "jax", "jaxlib", "mlip", "numpy")
 
 
-def save(model: Model, path: Path | str, *, parent: Path | Model | None = None) -> str:
+def save(model: Model, path: Path | str, *, parent: Path | str | Model | None = None) -> str:
     """Write a model to a file, whole or not at all; equal models make equal bytes.
 
     Args:
@@ -91,7 +92,7 @@ def save(model: Model, path: Path | str, *, parent: Path | Model | None = None) 
     return hashlib.sha256(whole).hexdigest()
 
 
-def load(path: Path | str, *, start: Path | Model | None = None) -> Model:
+def load(path: Path | str, *, start: Path | str | Model | None = None) -> Model:
     """Return the model of a file.
 
     Args:
@@ -102,7 +103,13 @@ def load(path: Path | str, *, start: Path | Model | None = None) -> Model:
     Raises:
         ModelFileError: damaged, edited, of a newer schema, or a delta on another start.
     """
-    path = Path(path)
+    try:
+        return _loaded(Path(path), start)
+    except RecursionError as error:
+        raise ModelFileError(f"a model in {path}", "one without an end", FRESH) from error
+
+
+def _loaded(path: Path, start: Path | str | Model | None) -> Model:
     content, packed = read(path)
     if hashlib.sha256(packed).hexdigest() != content["arrays"]:
         raise ModelFileError(f"the arrays that {path} announces", "others", FRESH)
@@ -159,7 +166,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
 def _e0s(written: Any) -> dict[int, float]:  # noqa: ANN401 - JSON
     known = atomic_numbers()
     good = isinstance(written, dict) and all(
-        name in known and type(energy) in {int, float} and np.isfinite(energy)
+        name in known and type(energy) in {int, float} and abs(energy) <= MOST_EV
         for name, energy in written.items()
     )
     if not good:
@@ -178,7 +185,9 @@ def _seen(written: Any) -> Seen:  # noqa: ANN401 - JSON
     return Seen(**{name: tuple(written[name]) for name in kinds})
 
 
-def _start(path: Path, named: dict[str, Any], start: Path | Model | None) -> dict[str, np.ndarray]:
+def _start(
+    path: Path, named: dict[str, Any], start: Path | str | Model | None
+) -> dict[str, np.ndarray]:
     """Return the arrays of the start that a delta names, wherever it is."""
     digest, file = named.get("digest"), named.get("file")
     if start is None:
@@ -189,7 +198,7 @@ def _start(path: Path, named: dict[str, Any], start: Path | Model | None) -> dic
         start = found
     base = start if isinstance(start, Model) else load(start)
     if base.digest != digest:
-        got = f"{base.digest[:12]} ({start if isinstance(start, Path) else 'a model'})"
+        got = f"{base.digest[:12]} ({'a model' if isinstance(start, Model) else start})"
         todo = "A delta fits only the start it was adapted from."
         raise ModelFileError(f"the start {str(digest)[:12]} of {path}", got, todo)
     return flatten(_trees(base))[1]
@@ -197,8 +206,12 @@ def _start(path: Path, named: dict[str, Any], start: Path | Model | None) -> dic
 
 def _write(path: Path, whole: bytes) -> None:
     """Write beside the file and rename: there is always an old file or a new one, and no half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        words = f"{path}: {error.strerror or error}"
+        raise ModelFileError("a folder that can be written", words, "Name another.") from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(whole)

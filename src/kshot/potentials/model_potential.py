@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from kshot.atoms.elements import HEAVIEST
@@ -94,7 +93,7 @@ def _both(rest: dict[str, Any]) -> tuple[tuple[int, ...], float]:
 
 
 def _number(found: Any, most: float) -> float:  # noqa: ANN401 - JSON
-    if type(found) not in {int, float} or not (math.isfinite(found) and 0 < found <= most):
+    if type(found) not in {int, float} or not 0 < found <= most:
         raise _damaged(f"a number between 0 and {most:g}", repr(found)[:60])
     return float(found)
 

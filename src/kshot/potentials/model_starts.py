@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from kshot.core.errors import ModelFileError, UnknownNameError
 from kshot.potentials.model_archive import unpack
 
 SUFFIX = ".kshot"
+PLAIN = re.compile(r"[\w+-][\w.+-]{0,100}")  # a name that no file can abuse to look elsewhere
 
 
 def starts() -> dict[str, Path]:
@@ -35,7 +37,7 @@ def start_path(name: str | Path) -> Path:
 
 def find_start(digest: str, folder: Path, file: str) -> Path | None:
     """Return the file of a model with this digest: ``file`` in ``folder``, or a shipped start."""
-    beside = [folder / file] if file and Path(file).name == file else []
+    beside = [folder / file] if PLAIN.fullmatch(file) else []
     for path in (*beside, *starts().values()):
         if path.is_file() and _digest(path) == digest:
             return path
