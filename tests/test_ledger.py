@@ -100,7 +100,7 @@ def test_asked_twice_runs_once(ledger, tmp_path):
         assert str(one) == str(two) == str(three)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.04])
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.06])
 def test_local_labels_are_kept_before_they_are_handed_out(ledger, tmp_path, seconds):
     engine = Logged(labeler("analytic", seconds=seconds), tmp_path / "runs")
     work = Work(engine, ledger, Retry(), threading.Event())

@@ -136,8 +136,8 @@ class GFN(Labeler):
             volume = abs(float(np.linalg.det(cell)))
             stress = np.asarray(result.get("virial")) * (HARTREE / volume)
         return Labels(
-            float(np.asarray(result.get("energy"))) * HARTREE,
-            np.asarray(result.get("gradient")) * (-HARTREE / BOHR),
+            float(result.get("energy")) * HARTREE,
+            result.get("gradient") * (-HARTREE / BOHR),
             stress,
             self.fingerprint,
         )

@@ -9,7 +9,7 @@ from kshot.atoms import Structure
 from kshot.labelers.executors.base import PAUSE, Executor, Work
 from kshot.labelers.outcome import Outcome, run
 
-IN_HAND = 0.025  # seconds of work that kill -9 may cost: what is done in it is kept in one go
+IN_HAND = 0.05  # seconds of work that kill -9 may cost: what is done in it is kept in one go
 
 
 class Local(Executor):
@@ -48,8 +48,8 @@ class Local(Executor):
 class _Hand:
     """What is labelled and not yet in the ledger: of slow engines nothing.
 
-    After an engine has run, all that the ledger needs has left the processor's caches: to keep ten
-    quick labels takes hardly longer than to keep one.
+    After an engine has run, all that the ledger needs has left the processor's caches: to keep
+    twenty quick labels takes hardly longer than to keep one.
     """
 
     def __init__(self, work: Work) -> None:
