@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import data, families, families_build, ledger
+from kshot.cli import data, families, families_build, ledger, models
 from kshot.cli.label import label
 from kshot.core.errors import KshotError
 
@@ -27,6 +27,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(families.app, name="families")
 app.command()(label)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(models.app, name="models")
 
 
 def _version(asked: bool | None) -> None:

@@ -194,13 +194,14 @@ def _refused(kind: str, seen: tuple[Any, ...], unseen: list[Any]) -> None:
         "elements": _elements,
         "charges": lambda those: ", ".join(f"{charge:+d}" for charge in those),
         "multiplicities": lambda those: ", ".join(map(str, those)),
-        "levels": lambda those: ", ".join(_level_words(text) for text in those),
+        "levels": lambda those: ", ".join(level_words(text) for text in those),
     }[kind]
     expected = f"{kind} that the model has seen: {words(seen) or 'none'}"
     raise UnseenError(expected, words(unseen), f"Adapt it to such data, or allow {kind!r}.")
 
 
-def _level_words(text: str) -> str:
+def level_words(text: str) -> str:
+    """Return a short name of a level of theory from its fingerprint's text."""
     try:
         return str(Fingerprint.parse(text))
     except (ValueError, TypeError):

@@ -48,6 +48,11 @@ def applied(
     return found
 
 
+def count(name: str, array: np.ndarray) -> int:
+    """Return how many numbers an array of `difference` stands for."""
+    return array.shape[-1] if name.startswith(XOR) else array.size
+
+
 def _bytes(array: np.ndarray) -> np.ndarray:
     """Return an array's bytes, one row for each number."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(-1, array.itemsize)

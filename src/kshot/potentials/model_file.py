@@ -20,9 +20,9 @@ import numpy as np
 from kshot.atoms.elements import atomic_numbers, symbol
 from kshot.core.errors import ModelFileError, ParameterError
 from kshot.core.manifest import Manifest, code_versions
-from kshot.potentials.model import Model, Seen
+from kshot.potentials.model import Model, Seen, level_words
 from kshot.potentials.model_archive import FRESH, pack, pack_arrays, unpack, unpack_arrays
-from kshot.potentials.model_delta import applied, difference
+from kshot.potentials.model_delta import applied, count, difference
 from kshot.potentials.model_potential import describe, rebuild
 from kshot.potentials.model_starts import find_start
 from kshot.potentials.model_tree import flatten, unflatten
@@ -153,6 +153,36 @@ def read(path: Path | str) -> tuple[dict[str, Any], bytes]:
     if not isinstance(content["record"], dict) or not (start is None or isinstance(start, dict)):
         raise ModelFileError(f"a record and a start in {path}", "others", FRESH)
     return content, packed
+
+
+def summary(path: Path | str) -> dict[str, Any]:
+    """Return what a file holds, for people and JSON; of a delta, what it changes.
+
+    Raises:
+        ModelFileError: damaged, edited, or of a newer schema.
+    """
+    content, packed = read(path)
+    potential, seen = rebuild(content["potential"]), _seen(content["seen"])
+    words = describe(potential)
+    arrays = unpack_arrays(packed, str(path))
+    start = content["start"]
+    return {
+        "kind": "model" if start is None else f"delta on {start.get('digest')}",
+        "potential": words.get("architecture", words["kind"]).rpartition(":")[2],
+        "parameters": sum(count(n, a) for n, a in arrays.items() if "params/" in n),
+        "bytes": Path(path).stat().st_size,
+        "cutoff_A": potential.cutoff,
+        "seen": {
+            "elements": [symbol(z) for z in seen.elements],
+            "charges": list(seen.charges),
+            "multiplicities": list(seen.multiplicities),
+            "levels": [level_words(text) for text in seen.levels],
+        },
+        "e0s_eV": content["e0s"],
+        "digest": content["digest"],
+        "manifest": content["manifest"],
+        "record": content["record"],
+    }
 
 
 def _trees(model: Model) -> dict[str, Any]:
