@@ -78,7 +78,6 @@ class JointConfig(Strict):
     steps: int = Field(20000, ge=0, description="optimiser steps")
     batch: int = Field(8, ge=1, description="structures per step")
     rate: float = Field(5e-3, gt=0, description="peak learning rate of Adam")
-    average: float = Field(0.999, ge=0, lt=1, description="decay of the running average")
     clip: float = Field(10.0, gt=0, description="largest norm of a gradient")
 
 

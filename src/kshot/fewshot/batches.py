@@ -1,0 +1,75 @@
+"""Batches of structures of many families, as the engine's task streams want them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from kshot.atoms.graph import Size, rung
+from kshot.meta import Task
+from kshot.potentials.packed import Packed, Piece, pack
+
+SPARE = 1.3  # room in a batch, of what structures take on average
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """Draws packs of structures; families are equally likely, whatever they have of frames.
+
+    Args:
+        families: the pieces of each family.
+        room: of one pack.
+        places: most structures in one pack.
+        cutoff: of the potential, in Å.
+        dtype: of everything real-valued.
+    """
+
+    families: Mapping[str, Sequence[Piece]]
+    room: Size
+    places: int
+    cutoff: float
+    dtype: str = "float32"
+
+    def __call__(self, rng: np.random.Generator) -> Task:
+        """Return one task whose support set is one pack, and which has no query set."""
+        names = list(self.families)
+        chosen: list[Piece] = []
+        atoms, edges = 1, 0
+        while len(chosen) < self.places:
+            frames = self.families[names[rng.integers(len(names))]]
+            one = frames[rng.integers(len(frames))]
+            atoms += one.graph.size.atoms
+            edges += one.graph.size.edges
+            if atoms > self.room.atoms or edges > self.room.edges:
+                break
+            chosen.append(one)
+        return as_task(pack(chosen, self.room, self.places, self.cutoff, self.dtype))
+
+
+def as_task(packed: Packed) -> Task:
+    """Return a stack of one task with nothing but a support set."""
+    return jax.tree.map(lambda leaf: leaf[None], Task(packed, None))
+
+
+def batches(
+    families: Mapping[str, Sequence[Piece]], structures: int, cutoff: float, dtype: str
+) -> Batches:
+    """Return batches of about so many structures, and room for them.
+
+    Args:
+        families: the pieces of each family; none empty.
+        structures: per batch, on average.
+        cutoff: of the potential, in Å.
+        dtype: of everything real-valued.
+    """
+    mean = lambda axis: np.mean(  # noqa: E731
+        [np.mean([one.graph.size[axis] for one in pieces]) for pieces in families.values()]
+    )
+    largest = [max(p.graph.size[axis] for ps in families.values() for p in ps) for axis in (0, 1)]
+    wanted = [SPARE * structures * mean(axis) for axis in (0, 1)]
+    # the largest structure fits even into the smallest batch.
+    room = Size(*(rung(int(max(w, n)) + 1) for w, n in zip(wanted, largest, strict=True)))
+    return Batches(families, room, 2 * structures, cutoff, dtype)

@@ -1,0 +1,152 @@
+"""Meta-training from a configuration to a start: draw, label, train, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kshot.atoms import Labelled
+from kshot.atoms.e0s import E0s, e0s_from_labeler, fit_e0s
+from kshot.fewshot.batches import batches
+from kshot.fewshot.joint import Errors, Plan, Watch, family_errors, train_jointly
+from kshot.labelers import labeler
+from kshot.pipeline.config import TrainConfig
+from kshot.pipeline.draws import draw_all, jobs_of, label_frames
+from kshot.pipeline.families import Chosen, chosen
+from kshot.potentials import EnergyForces, Potential, potentials
+from kshot.potentials.model import Model, Seen
+from kshot.potentials.packed import Piece, pieces
+
+LOOSE = 10.0  # eV: E0s of lone atoms lie far from what an atom is worth in molecules
+FRAMES_TO_WATCH = 8  # of each validation family
+
+
+class Data(NamedTuple):
+    """Labelled frames by family.
+
+    Args:
+        training: families that train.
+        validation: families to choose on.
+        failed: what could not be drawn, in words, and how many labels failed.
+    """
+
+    training: dict[str, list[Labelled]]
+    validation: dict[str, list[Labelled]]
+    failed: list[str]
+
+
+def prepare(config: TrainConfig, families: Chosen) -> Data:
+    """Draw and label what is not there yet, and return it."""
+    data = config.data
+    fresh = [*families.training, *families.validation]
+    ways = [one.draw() for one in data.draws]
+    jobs = jobs_of(fresh, ways, data.engine, config.seed, data.folder / "frames")
+    drawn = draw_all(jobs, data.workers)
+    labelled, lost = label_frames(
+        drawn.frames, data.engine, data.folder / "labels.ledger", data.workers
+    )
+    failed = drawn.failed + ([f"{lost} labels"] if lost else [])
+    by_family: dict[str, list[Labelled]] = {}
+    for one in labelled:
+        by_family.setdefault(one.structure.family, []).append(one)
+    pick = lambda those: {f.name: by_family[f.name] for f in those if f.name in by_family}  # noqa: E731
+    return Data(pick(families.training), pick(families.validation), failed)
+
+
+def settle_e0s(engine: str, training: Mapping[str, Sequence[Labelled]]) -> E0s:
+    """Return what each element is worth in the training molecules, in eV.
+
+    Lone atoms are the prior; the fit takes off what bonds have in common, so that what is left for
+    the network is small.
+    """
+    frames = [one for some in training.values() for one in some]
+    numbers = {int(z) for one in frames for z in one.structure.numbers}
+    return fit_e0s(frames, e0s_from_labeler(labeler(engine), numbers), width=LOOSE)
+
+
+def as_pieces(
+    families: Mapping[str, Sequence[Labelled]], cutoff: float, e0s: E0s
+) -> dict[str, list[Piece]]:
+    """Return the frames of each family as pieces."""
+    return {
+        name: pieces(some, cutoff, e0s.sums([one.structure for one in some]))
+        for name, some in families.items()
+    }
+
+
+def train(config: TrainConfig, out: Path) -> Model:
+    """Return the start that a configuration asks for; its folder is ``out``.
+
+    The same call goes on where a killed one ended.
+    """
+    families = chosen(config.families)
+    data = prepare(config, families)
+    e0s = settle_e0s(config.data.engine, data.training)
+    training = as_pieces(data.training, config.model.cutoff, e0s)
+    validation = as_pieces(data.validation, config.model.cutoff, e0s)
+    potential = build(config, training)
+    loss = EnergyForces(
+        potential,
+        energy_weight=config.loss.energy_weight,
+        forces_weight=config.loss.forces_weight,
+        huber=config.loss.huber,
+    )
+    joint = config.joint
+    plan = Plan(joint.steps, joint.rate, joint.clip, config.seed)
+    stream = batches(training, joint.batch, config.model.cutoff, config.precision)
+    seen = seen_in([one for some in data.training.values() for one in some])
+    record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
+    model = Model(potential, {}, e0s.energies, seen, record=record)
+    watch = watcher(potential, validation)
+    params = train_jointly(loss, stream, plan, folder=out, watch=[watch])
+    return model.with_(params=params)
+
+
+def build(config: TrainConfig, training: Mapping[str, Sequence[Piece]]) -> Potential:
+    """Return the untrained potential for the elements there are."""
+    every = [piece.graph for some in training.values() for piece in some]
+    elements = tuple(sorted({int(z) for one in every for z in one.numbers}))
+    neighbours = sum(int(one.edges) for one in every) / sum(len(one.numbers) for one in every)
+    model = config.model
+    return potentials.get(model.architecture)(
+        elements,
+        size=model.size,
+        cutoff=model.cutoff,
+        neighbours=round(neighbours, 2),
+        config=model.config,
+    )
+
+
+def seen_in(frames: Sequence[Labelled]) -> Seen:
+    """Return what labelled frames show a model."""
+    levels = {one.labels.fingerprint.text for one in frames if one.labels.fingerprint}
+    return Seen(
+        elements=tuple(sorted({int(z) for one in frames for z in one.structure.numbers})),
+        charges=tuple(sorted({one.structure.charge for one in frames})),
+        multiplicities=tuple(sorted({one.structure.multiplicity for one in frames})),
+        levels=tuple(sorted(levels)),
+    )
+
+
+def watcher(potential: Potential, validation: Mapping[str, Sequence[Piece]]) -> Watch:
+    """Return a callback that says how families do that nothing is trained on."""
+    few = {
+        name: some[:: max(1, len(some) // FRAMES_TO_WATCH)][:FRAMES_TO_WATCH]
+        for name, some in validation.items()
+    }
+
+    def watch(report) -> None:
+        errors = family_errors(potential, report.state.params, few)
+        print(f"step {report.step}: loss {report.values['loss']:.4f}; {words(errors)}", flush=True)
+
+    return watch
+
+
+def words(errors: Mapping[str, Errors]) -> str:
+    """Say the mean errors of many families."""
+    energy = 1e3 * np.mean([one.energy for one in errors.values()])
+    forces = 1e3 * np.mean([one.forces for one in errors.values()])
+    return f"unseen families, unadapted: energy {energy:.1f} meV, forces {forces:.0f} meV/Å"
