@@ -2,6 +2,9 @@
 
 OMP_NUM_THREADS=2 python benchmarks/labels/pyscf_forces.py                  # alanine dipeptide
 python benchmarks/labels/pyscf_forces.py --engine gfn2 --coordinates 66
+
+A difference is wrong by a sixth of the third derivative times the square of the step: by 8e-5 eV/Å
+for a carbonyl group at 0.001 Å, whatever the engine.
 """
 
 import argparse
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--engine", default="pyscf")
     parser.add_argument("--smiles", default=ALANINE_DIPEPTIDE)
     parser.add_argument("--coordinates", type=int, default=2, help="how many to move")
-    parser.add_argument("--step", type=float, default=0.001, help="Å")
+    parser.add_argument("--step", type=float, default=0.0005, help="Å; its square is the error")
     args = parser.parse_args()
     engine, structure = labeler(args.engine), molecule(args.smiles)
     begun = time.perf_counter()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kshot.atoms import Labeler, Structure
+from kshot.core.errors import InputError
 from kshot.labelers.ledger import Ledger, Retry
 from kshot.labelers.outcome import Outcome
 
@@ -48,6 +50,23 @@ class Work:
         """Raise KeyboardInterrupt if the user asked for an end; called where nothing is lost."""
         if self.stop.is_set():
             raise KeyboardInterrupt
+
+
+def processes(workers: int | None, threads: int) -> int:
+    """Return how many processes to start; None: as many as the cores allow with these threads.
+
+    Raises:
+        InputError: fewer than one process or thread.
+    """
+    cores = os.cpu_count() or 1
+    number = max(1, cores // max(threads, 1)) if workers is None else workers
+    if min(number, threads) < 1:
+        raise InputError(
+            "at least one worker and one thread",
+            f"{workers} and {threads}",
+            "Leave them out for what suits this machine.",
+        )
+    return number
 
 
 class Executor(abc.ABC):

@@ -7,7 +7,6 @@ by `kshot.labelers.executors.landing`.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kshot.atoms import Failure, Labeler, Structure
 from kshot.core.errors import InputError
 from kshot.core.registry import missing_extra
-from kshot.labelers.executors.base import PAUSE, Executor, Work
+from kshot.labelers.executors.base import PAUSE, Executor, Work, processes
 from kshot.labelers.executors.landing import Landed, file_of, find, leave
 from kshot.labelers.outcome import Outcome, run
 from kshot.labelers.workers.child import THREADS, Trouble
@@ -55,15 +54,8 @@ class Dask(Executor):
         threads: int = 1,
     ) -> None:
         """Start nothing yet."""
-        cores = os.cpu_count() or 1
         self._cluster, self._threads = cluster, threads
-        self._workers = max(1, cores // max(threads, 1)) if workers is None else workers
-        if min(self._workers, threads) < 1:
-            raise InputError(
-                "at least one worker and one thread",
-                f"{workers} and {threads}",
-                "Leave them out for what suits this machine.",
-            )
+        self._workers = processes(workers, threads)
 
     @property
     def workers(self) -> int:

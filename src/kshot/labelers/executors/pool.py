@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from multiprocessing.connection import wait
 
 from kshot.atoms import Failure, Structure
 from kshot.core.errors import InputError
-from kshot.labelers.executors.base import PAUSE, Executor, Work
+from kshot.labelers.executors.base import PAUSE, Executor, Work, processes
 from kshot.labelers.outcome import Outcome
 from kshot.labelers.workers import Child, Died, Limits
 
@@ -49,14 +48,9 @@ class Pool(Executor):
         attempts: int = 3,
     ) -> None:
         """Start nothing yet."""
-        cores = os.cpu_count() or 1
-        self._workers = max(1, cores // max(threads, 1)) if workers is None else workers
-        if min(self._workers, threads, attempts) < 1:
-            raise InputError(
-                "at least one worker, one thread and one attempt",
-                f"{workers}, {threads} and {attempts}",
-                "Leave them out for what suits this machine.",
-            )
+        self._workers = processes(workers, threads)
+        if attempts < 1:
+            raise InputError("at least one attempt", f"{attempts}", "3 is usual.")
         self._threads, self._attempts = threads, attempts
         self._limits = Limits(seconds, memory_mb)
 

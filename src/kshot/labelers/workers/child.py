@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from multiprocessing import Pipe
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ class Limits:
 class Order(NamedTuple):
     """What a child is started with."""
 
-    labeler: bytes
+    labeler: Labeler
     memory_mb: float | None
     ledger: Path | None
     session: int | None
@@ -108,7 +109,8 @@ class Child:
     ) -> None:
         """Start the process; it gets ready while the parent goes on."""
         self._limits = limits
-        order = Order(_pickled(labeler), limits.memory_mb, ledger, session)
+        _must_travel(labeler)
+        order = Order(labeler, limits.memory_mb, ledger, session)
         self.connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
@@ -194,9 +196,10 @@ class Child:
         return Died(f"{how}: {words}" if words else how)
 
 
-def _pickled(labeler: Labeler) -> bytes:
+def _must_travel(labeler: Labeler) -> None:
+    """Raise InputError, before a process is started, where the pipe cannot carry the engine."""
     try:
-        pickled = pickle.dumps(labeler)
+        ForkingPickler.dumps(labeler)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise InputError(
             "a labeler that another process can load",
@@ -209,7 +212,6 @@ def _pickled(labeler: Labeler) -> bytes:
             f"{type(labeler).__name__}, defined in the script that runs",
             "Move its class into a module and import it.",
         )
-    return pickled
 
 
 def environment(threads: int) -> dict[str, str]:

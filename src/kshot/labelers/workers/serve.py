@@ -6,7 +6,6 @@ Run as ``python -m kshot.labelers.workers.serve CONNECTION LIFELINE`` by `Child`
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import threading
 from multiprocessing.connection import Connection
@@ -24,11 +23,10 @@ def main(connection_fd: int, lifeline_fd: int) -> None:
     try:
         order: Order = connection.recv()
         _limit_memory(order.memory_mb)
-        labeler: Labeler = pickle.loads(order.labeler)
         ledger = None if order.ledger is None else Ledger(order.ledger, session=order.session)
         connection.send(None)
         while True:
-            connection.send(_serve(connection, labeler, ledger))
+            connection.send(_serve(connection, order.labeler, ledger))
     except EOFError:  # the parent closed the pipe: no more work
         return
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
