@@ -16,12 +16,17 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-SHOTS = (5, 10)
-EVAL_STEPS = (0, 1, 5, 10)
-TEST_TASKS, VALIDATION_TASKS, QUERY, META_BATCH = 1000, 200, 100, 25
-DIVERGED = 1000.0
+import table
+from setting import (
+    DIVERGED,
+    EVAL_STEPS,
+    META_BATCH,
+    QUERY,
+    RESULTS,
+    SHOTS,
+    TEST_TASKS,
+    VALIDATION_TASKS,
+)
 
 
 def job(name: str, shots: int, seed: int, scale: float) -> dict:
@@ -129,8 +134,6 @@ def main() -> None:
         futures = [pool.submit(run_one, *each, args.scale) for each in todo]
         for done, future in enumerate(as_completed(futures), start=1):
             print(f"[{done}/{len(todo)}] {future.result()}", flush=True)
-    import table
-
     table.main()
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import platform
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
-from run import EVAL_STEPS, RESULTS, SHOTS, TEST_TASKS
+from setting import EVAL_STEPS, HERE, RESULTS, SHOTS, TEST_TASKS
 
-HERE = Path(__file__).parent
 PUBLISHED = {
     ("MAML as published [1]", 5): (0.67, 0.38, 0.35),
     ("pre-training as published [1]", 5): (2.41, 2.23, 2.19),
