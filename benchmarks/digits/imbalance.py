@@ -8,7 +8,7 @@ import jax
 import network
 import numpy as np
 from baselines import tuned_logistic
-from episodes import Shape, split
+from episodes import Shape, Split, split
 from learners import (
     MOST_STEPS,
     TASKS,
@@ -26,27 +26,34 @@ EVEN, UNEVEN = (3, 3, 3), (7, 1, 1)
 METHODS = ("MAML, transductive", "MAML, running")
 
 
-def one_seed(seed: int, steps: int) -> dict[str, dict]:
-    """Return, per method, the accuracy of large and small classes under both make-ups."""
-    digits, found = split(seed), {}
+def learned(name: str, seed: int, steps: int) -> dict[str, dict]:
+    """Return the accuracies of one meta-learner, trained on each make-up of the support."""
+    digits, full, tuning, test = setting(seed)
+    algorithm, found = learners(steps)[name], {}
+    for trained_on, counts in (("even", EVEN), ("uneven", UNEVEN)):
+        state = train(algorithm, digits, Shape(counts), steps, seed)
+        chosen = evaluate.choose_steps(
+            algorithm, state, tuning, MOST_STEPS, network.misclassified
+        ).steps
+        found[f"{name}, trained on {trained_on}"] = by_class(algorithm, state, test, full, chosen)
+    return found
+
+
+def baselines_alone(seed: int) -> dict[str, dict]:
+    """Return the same for logistic regression, plain and with balanced weights."""
+    _, full, tuning, test = setting(seed)
+    weights = {"logistic regression": None, "the same, balanced": "balanced"}
+    return {name: logistic(tuning, test, full, weight) for name, weight in weights.items()}
+
+
+def setting(seed: int) -> tuple[Split, Shape, meta.Task, meta.Task]:
+    """Return the digits, and the episodes for choosing options and for judging."""
+    digits = split(seed)
     # supports with enough of everything; each make-up is cut from the same episodes.
     full = Shape((7, 3, 3))
     validation, test = validation_and_test(digits, full)
     tuning = evaluate.with_counts(validation, np.tile(full.groups()[0], (TASKS, 1)), UNEVEN)
-    for name in METHODS:
-        algorithm = learners(steps)[name]
-        for trained_on, counts in (("even", EVEN), ("uneven", UNEVEN)):
-            state = train(algorithm, digits, Shape(counts), steps, seed)
-            chosen = evaluate.choose_steps(
-                algorithm, state, tuning, MOST_STEPS, network.misclassified
-            ).steps
-            found[f"{name}, trained on {trained_on}"] = by_class(
-                algorithm, state, test, full, chosen
-            )
-    found["from scratch"] = by_class_scratch(tuning, test, full, seed)
-    for label, weight in (("logistic regression", None), ("the same, balanced", "balanced")):
-        found[label] = logistic(tuning, test, full, weight)
-    return found
+    return digits, full, tuning, test
 
 
 def by_class(algorithm, state, test: meta.Task, full: Shape, steps: int) -> dict:
@@ -58,8 +65,9 @@ def by_class(algorithm, state, test: meta.Task, full: Shape, steps: int) -> dict
     return {**accuracies(result.mean), "steps": steps}
 
 
-def by_class_scratch(tuning: meta.Task, test: meta.Task, full: Shape, seed: int) -> dict:
+def untrained(seed: int) -> dict:
     """Return the same for training from scratch, tuned on uneven validation episodes."""
+    _, full, tuning, test = setting(seed)
     algorithm, error = scratch_algorithm(), network.misclassified
     state = algorithm.init(network.init(jax.random.key(seed), full.way), key=seed)
     tried = [with_rate(state, rate) for rate in (0.003, 0.01, 0.03)]
