@@ -51,7 +51,8 @@ def _even(found: dict[str, Rows]) -> str:
             lost += sum(row["diverged"] for row in rows)
         lines.append(f"| {name} | {' | '.join(cells)} | {lost} |")
     lines += ["", _held_out(found), ""]
-    return "\n".join(lines + [f"Chosen at {k} shots: {_chosen(found[k])}.\n" for k in SHOTS if found[k]])
+    lines += [f"Chosen at {k} shots: {_chosen(found[k])}.\n" for k in SHOTS if found[k]]
+    return "\n".join(lines)
 
 
 def _best(rows: list[dict]) -> float:
