@@ -99,7 +99,7 @@ def test_a_whole_record_has_every_section_and_loads_nothing(whole):
         "chosen",
         "RMSE 0.0",
         "before",
-        "less -1500",
+        ", less -1",
         "seeds",
     ):
         assert words in text
