@@ -8,7 +8,8 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import data, families, families_build, ledger, models
+from kshot.cli import adapt, data, families, families_build, ledger, models, train
+from kshot.cli.import_mace import import_mace
 from kshot.cli.label import label
 from kshot.core.errors import KshotError
 
@@ -23,11 +24,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 families.app.command()(families_build.build)
+app.command()(adapt.adapt)
 app.add_typer(data.app, name="data")
+app.command("eval")(adapt.evaluate)
 app.add_typer(families.app, name="families")
+app.command("import-mace")(import_mace)
 app.command()(label)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
+for verb in (train.resume, train.template, train.train, train.validate):
+    app.command()(verb)
 
 
 def _version(asked: bool | None) -> None:

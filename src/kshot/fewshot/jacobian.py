@@ -32,6 +32,7 @@ class Rows(NamedTuple):
         frame: which frame a row belongs to.
         is_energy: which rows are energies.
         counts: of each frame, atoms of each of the potential's elements.
+        ways: of each frame, the directions of its force rows.
     """
 
     jacobian: Float[np.ndarray, "rows params"]
@@ -39,6 +40,7 @@ class Rows(NamedTuple):
     frame: Int[np.ndarray, " rows"]
     is_energy: np.ndarray
     counts: Float[np.ndarray, "frames kinds"]
+    ways: tuple[np.ndarray, ...]
 
     def of(self, frames: Sequence[int] | np.ndarray) -> Rows:
         """Return the rows of some frames, in their order, frames counted anew."""
@@ -51,6 +53,7 @@ class Rows(NamedTuple):
             anew,
             self.is_energy[place],
             self.counts[list(frames)],
+            tuple(self.ways[one] for one in frames),
         )
 
 
@@ -74,7 +77,7 @@ def rows(
     by_atoms: dict[int, list[int]] = {}
     for place, one in enumerate(frames):
         by_atoms.setdefault(len(one.graph.numbers), []).append(place)
-    parts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    parts: dict[int, _Part] = {}
     for atoms, places in by_atoms.items():
         some = [frames[place] for place in places]
         size = room([one.graph for one in some])._replace(atoms=atoms)
@@ -86,24 +89,31 @@ def rows(
         wanted = np.concatenate([labels[:, None], along], axis=1)
         differences = np.asarray(predicted, np.float64) - wanted
         for row, place in enumerate(places):
-            parts[place] = np.asarray(jacobians[row]), differences[row]
+            parts[place] = _Part(np.asarray(jacobians[row]), differences[row], ways[row])
     return _joined(potential, frames, [parts[place] for place in range(len(frames))])
 
 
-def _joined(
-    potential: Potential, frames: Sequence[Piece], parts: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> Rows:
-    sizes = [len(residual) for _, residual in parts]
+class _Part(NamedTuple):
+    """What one frame adds."""
+
+    jacobian: np.ndarray
+    residual: np.ndarray
+    ways: np.ndarray
+
+
+def _joined(potential: Potential, frames: Sequence[Piece], parts: Sequence[_Part]) -> Rows:
+    sizes = [len(part.residual) for part in parts]
     frame = np.repeat(np.arange(len(parts)), sizes)
     first = np.concatenate([np.arange(size) == 0 for size in sizes])
-    residual = np.concatenate([residual for _, residual in parts])
+    residual = np.concatenate([part.residual for part in parts])
     known = np.isfinite(residual)
     kinds = np.asarray(potential.elements)
     counts = [(one.graph.numbers[:, None] == kinds).sum(0).astype(float) for one in frames]
-    jacobian = np.concatenate([jacobian for jacobian, _ in parts])
+    jacobian = np.concatenate([part.jacobian for part in parts])
     if not known.all():
         jacobian = jacobian[known]
-    return Rows(jacobian, residual[known], frame[known], first[known], np.array(counts))
+    ways = tuple(part.ways for part in parts)
+    return Rows(jacobian, residual[known], frame[known], first[known], np.array(counts), ways)
 
 
 def _directions(

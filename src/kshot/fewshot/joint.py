@@ -49,7 +49,8 @@ class Errors(NamedTuple):
     forces: float
 
 
-Watch = Callable[[meta.Report], bool | None]
+Report = meta.Report
+Watch = Callable[[Report], bool | None]
 
 
 def algorithm(loss: EnergyForces, plan: Plan) -> meta.Bilevel:

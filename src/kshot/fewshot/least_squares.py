@@ -5,18 +5,19 @@
     δ = −V Jᵀ C⁻¹ r                      r: prediction less label at θ
 
 The same algebra as `kshot.meta.rules.gauss_newton` in its dual form, with what that rule leaves
-out: leave-one-out errors in closed form, so that strengths are chosen inside the K labels.
+out: leave-one-out errors in closed form, so that strengths are chosen inside the K labels, and
+anchors: rows that ask the model to stay what it was, elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from kshot.fewshot.jacobian import Rows
 
@@ -37,10 +38,6 @@ class Prior:
     energy_noise: float = 0.01
     force_noise: float = 0.1
 
-    def scaled(self, factor: float) -> Prior:
-        """Return the prior with all variances of parameters times a factor."""
-        return Prior(self.variance * factor, self.energy_noise, self.force_noise)
-
     def noise(self, rows: Rows) -> Float[np.ndarray, " rows"]:
         """Return the variance of each row's label."""
         atoms = rows.counts.sum(1)[rows.frame]
@@ -53,7 +50,7 @@ class Fit(NamedTuple):
     Args:
         move: δ, of flat parameters.
         shifts: s of each of the potential's elements, in eV.
-        left_out: prediction less label of each row, by the fit to all other frames.
+        left_out: prediction less label of each labelled row, by the fit to all other frames.
     """
 
     move: Float[np.ndarray, " params"]
@@ -61,47 +58,90 @@ class Fit(NamedTuple):
     left_out: Float[np.ndarray, " rows"]
 
 
+@dataclass(frozen=True, eq=False)
 class Gram:
-    """J V Jᵀ of some rows, in float64, for one prior; other scales of the prior cost little.
+    """A linear problem, its products taken; other scales of its prior cost little. See `gram`.
 
     Args:
-        rows: a linearised model.
-        prior: what is known before.
+        rows: labelled.
+        jacobian: of these and then of the anchors.
+        variance: of the parameters.
+        product: J V Jᵀ, in float64.
+        shifted: how the shifts of elements enter each row.
+        noise: variance of each row.
     """
 
-    def __init__(self, rows: Rows, prior: Prior) -> None:
-        """Multiply once."""
-        self.rows, self.prior = rows, prior
-        scaled = rows.jacobian * np.sqrt(prior.variance).astype(np.float32)
-        self.matrix = (scaled @ scaled.T).astype(np.float64)
-        self.energies = np.where(rows.is_energy[:, None], rows.counts[rows.frame], 0)
+    rows: Rows
+    jacobian: Float[np.ndarray, "all params"]
+    variance: Float[np.ndarray, " params"]
+    product: Float[np.ndarray, "all all"]
+    shifted: Float[np.ndarray, "all kinds"]
+    noise: Float[np.ndarray, " all"]
 
-    def fit(self, factor: float = 1.0, residual: np.ndarray | None = None) -> Fit:
+    def of(self, frames: Sequence[int] | np.ndarray) -> Gram:
+        """Return the problem of some of the labelled frames, and of all anchors."""
+        keep = np.concatenate(
+            [places(self.rows, frames), np.arange(len(self.rows.frame), len(self.noise))]
+        )
+        return replace(
+            self,
+            rows=self.rows.of(frames),
+            jacobian=self.jacobian[keep],
+            product=self.product[np.ix_(keep, keep)],
+            shifted=self.shifted[keep],
+            noise=self.noise[keep],
+        )
+
+    def fit(self, factor: float = 1.0, residual: Float[np.ndarray, " rows"] | None = None) -> Fit:
         """Return the fit for the prior's variances times a factor.
 
         Args:
             factor: of the variances.
-            residual: takes the place of the rows' own, in a later step of Gauss-Newton.
+            residual: of the labelled rows, in place of their own: for a later Gauss-Newton step.
         """
-        rows = self.rows
-        right = rows.residual if residual is None else residual
-        inverse = np.linalg.inv(self._covariance(factor))
+        right = np.zeros(len(self.noise))
+        labelled = len(self.rows.residual)
+        right[:labelled] = self.rows.residual if residual is None else residual
+        covariance = factor * self.product + SHIFT**2 * (self.shifted @ self.shifted.T)
+        covariance[np.diag_indices_from(covariance)] += self.noise
+        inverse = np.linalg.inv(covariance)
         alpha = inverse @ right
-        move = -factor * self.prior.variance * (rows.jacobian.T @ alpha.astype(np.float32))
-        shifts = -(SHIFT**2) * (self.energies.T @ alpha)
-        return Fit(move, shifts, _left_out(rows, inverse, alpha))
+        move = -factor * self.variance * (self.jacobian.T @ alpha.astype(np.float32))
+        shifts = -(SHIFT**2) * (self.shifted.T @ alpha)
+        return Fit(move, shifts, _left_out(self.rows, inverse, alpha))
 
-    def _covariance(self, factor: float) -> Float[np.ndarray, "rows rows"]:
-        covariance = factor * self.matrix + SHIFT**2 * (self.energies @ self.energies.T)
-        covariance[np.diag_indices_from(covariance)] += self.prior.noise(self.rows)
-        return covariance
+
+def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.0) -> Gram:
+    """Return the linear problem of labelled rows.
+
+    Args:
+        rows: labelled.
+        prior: what is known before.
+        anchors: rows on which predictions are to stay what they are; their residuals are ignored.
+        keep: how strongly, against labels of equal noise; 0 leaves anchors out.
+    """
+    jacobian, noise = rows.jacobian, prior.noise(rows)
+    shifted = np.where(rows.is_energy[:, None], rows.counts[rows.frame], 0)
+    if anchors is not None and keep > 0:
+        jacobian = np.concatenate([jacobian, anchors.jacobian])
+        noise = np.concatenate([noise, prior.noise(anchors) / keep])
+        # a shift between levels of theory is none of the anchors' business.
+        shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
+    scaled = jacobian * np.sqrt(prior.variance).astype(np.float32)
+    product = (scaled @ scaled.T).astype(np.float64)
+    return Gram(rows, jacobian, prior.variance, product, shifted, noise)
+
+
+def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " some"]:
+    """Return where the rows of some frames are, frame by frame."""
+    return np.concatenate([np.flatnonzero(rows.frame == one) for one in frames])
 
 
 def _left_out(
-    rows: Rows, inverse: Float[np.ndarray, "rows rows"], alpha: Float[np.ndarray, " rows"]
+    rows: Rows, inverse: Float[np.ndarray, "all all"], alpha: Float[np.ndarray, " all"]
 ) -> Float[np.ndarray, " rows"]:
     """Return the error on each frame of the fit to all others: exact for a linear model."""
-    errors = np.empty(len(alpha))
+    errors = np.empty(len(rows.frame))
     for frame in np.unique(rows.frame):
         here = np.flatnonzero(rows.frame == frame)
         block = inverse[np.ix_(here, here)]
@@ -123,7 +163,7 @@ class Score(NamedTuple):
     @property
     def together(self) -> float:
         """One number to choose by: both errors count by their ratio."""
-        parts = [one for one in (self.energy, self.forces) if np.isfinite(one)]
+        parts = [one for one in self if np.isfinite(one)]
         return float(np.mean(np.log(np.maximum(parts, 1e-9))))
 
 
@@ -133,8 +173,8 @@ def score(rows: Rows, errors: Float[np.ndarray, " rows"]) -> Score:
     return Score(rms(errors[rows.is_energy]), rms(errors[~rows.is_energy]))
 
 
-def best_factor(gram: Gram, factors: Sequence[float]) -> tuple[float, Score]:
+def best_factor(problem: Gram, factors: Sequence[float]) -> tuple[float, Score]:
     """Return the scale of the prior that predicts left-out frames best, and how well."""
-    tried = [(score(gram.rows, gram.fit(factor).left_out), factor) for factor in factors]
+    tried = [(score(problem.rows, problem.fit(factor).left_out), factor) for factor in factors]
     best, factor = min(tried, key=lambda pair: pair[0].together)
     return factor, best

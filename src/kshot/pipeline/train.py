@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from kshot.atoms import Labelled
 from kshot.atoms.e0s import E0s, e0s_from_labeler, fit_e0s
 from kshot.fewshot.batches import batches
-from kshot.fewshot.joint import Errors, Plan, Watch, family_errors, train_jointly
+from kshot.fewshot.joint import Errors, Plan, Report, Watch, family_errors, train_jointly
 from kshot.labelers import labeler
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
@@ -21,6 +21,7 @@ from kshot.potentials.model import Model, Seen
 from kshot.potentials.packed import Piece, pieces
 
 LOOSE = 10.0  # eV: E0s of lone atoms lie far from what an atom is worth in molecules
+Say = Callable[[str], None]
 FRAMES_TO_WATCH = 8  # of each validation family
 
 
@@ -77,10 +78,15 @@ def as_pieces(
     }
 
 
-def train(config: TrainConfig, out: Path) -> Model:
-    """Return the start that a configuration asks for; its folder is ``out``.
+def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
+    """Return the start that a configuration asks for.
 
     The same call goes on where a killed one ended.
+
+    Args:
+        config: what to train, on what.
+        out: the folder of checkpoints and metrics.
+        say: what lines of progress are given to.
     """
     families = chosen(config.families)
     data = prepare(config, families)
@@ -100,7 +106,7 @@ def train(config: TrainConfig, out: Path) -> Model:
     seen = seen_in([one for some in data.training.values() for one in some])
     record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
     model = Model(potential, {}, e0s.energies, seen, record=record)
-    watch = watcher(potential, validation)
+    watch = watcher(potential, validation, say)
     params = train_jointly(loss, stream, plan, folder=out, watch=[watch])
     return model.with_(params=params)
 
@@ -131,16 +137,16 @@ def seen_in(frames: Sequence[Labelled]) -> Seen:
     )
 
 
-def watcher(potential: Potential, validation: Mapping[str, Sequence[Piece]]) -> Watch:
+def watcher(potential: Potential, validation: Mapping[str, Sequence[Piece]], say: Say) -> Watch:
     """Return a callback that says how families do that nothing is trained on."""
     few = {
         name: some[:: max(1, len(some) // FRAMES_TO_WATCH)][:FRAMES_TO_WATCH]
         for name, some in validation.items()
     }
 
-    def watch(report) -> None:
+    def watch(report: Report) -> None:
         errors = family_errors(potential, report.state.params, few)
-        print(f"step {report.step}: loss {report.values['loss']:.4f}; {words(errors)}", flush=True)
+        say(f"step {report.step}: loss {report.values['loss']:.4f}; {words(errors)}")
 
     return watch
 

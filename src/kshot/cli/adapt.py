@@ -1,0 +1,194 @@
+"""``kshot adapt`` and ``kshot eval``: K labels → a potential, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from kshot.pipeline.adapt import Done
+
+MEV = 1e3
+
+
+def adapt(
+    start: Annotated[str, typer.Argument(help="A .kshot file, or the name of a shipped start.")],
+    input: Annotated[  # noqa: A002 - the word users see
+        Path, typer.Argument(help="Labelled frames (all of them are the K), or a structure.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The adapted file.")],
+    budget: Annotated[
+        int | None, typer.Option(help="Labels to pay for, failures included.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What labels; see `kshot label --help`.")] = "gfn2",
+    temperature: Annotated[float, typer.Option(help="Of the configurations, in K.")] = 300.0,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Only this one; chosen inside the K if none is given.")
+    ] = None,
+    keep: Annotated[
+        float, typer.Option(help="How strongly other chemistry is held; 0 lets it be forgotten.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option()] = 0,
+    whole: Annotated[bool, typer.Option(help="Write all parameters, not what differs.")] = False,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Let something unseen through: elements.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Engines at once; all cores if none.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Adapt a start to K labels, by the method that does best inside them."""
+    from kshot.core.cache import use_compile_cache
+    from kshot.fewshot.methods import METHODS
+    from kshot.pipeline.adapt import Request, adapt_file
+
+    use_compile_cache()
+    methods = tuple(method) if method else tuple(METHODS)
+    _known(methods, tuple(METHODS))
+    done = adapt_file(
+        Request(
+            start,
+            input,
+            output,
+            budget=budget,
+            engine=engine,
+            temperature=temperature,
+            methods=methods,
+            keep=keep,
+            seed=seed,
+            whole=whole,
+            allow=tuple(allow or ()),
+            workers=workers,
+        )
+    )
+    if report is not None:
+        from kshot.report import write
+
+        write(report, page_record(done))
+    if as_json:
+        typer.echo(json.dumps(done.record, indent=1))
+        return
+    _tell(done, output)
+    if report is not None:
+        typer.echo(f"report in {report}")
+
+
+def evaluate(
+    adapted: Annotated[str, typer.Argument(help="A .kshot file, or the name of a shipped start.")],
+    test: Annotated[Path, typer.Argument(help="Labelled frames that nothing was adapted on.")],
+    allow: Annotated[
+        list[str] | None, typer.Option(help="elements, charges, multiplicities or levels.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how good a model is on labelled frames; nothing is fitted to them."""
+    from kshot.atoms.files import read_labelled
+    from kshot.core.cache import use_compile_cache
+    from kshot.pipeline.evaluate import evaluate as judge
+    from kshot.potentials.model_file import load
+    from kshot.potentials.model_starts import start_path
+
+    use_compile_cache()
+    found = judge(load(start_path(adapted)), list(read_labelled(test)), allow=tuple(allow or ()))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    typer.echo(
+        f"{found.frames} frames: energy {MEV * found.energy_rmse_eV:.1f} meV "
+        f"({found.energy_rmse_kcal_per_mol:.2f} kcal/mol), forces "
+        f"{MEV * found.force_rmse_eV_per_A:.1f} meV/Å, cosine {found.force_cosine:.4f} (RMSE; "
+        "no shift fitted to these frames)"
+    )
+
+
+def page_record(done: Done) -> dict[str, Any]:
+    """Return what the report shows of an adaptation."""
+    record = done.record
+    drift = record["drift"]
+    page: dict[str, Any] = {
+        "title": f"{Path(record['input']).stem}: {record['labels']} labels",
+        "summary": _sentence(record),
+        "methods": [
+            {
+                "name": one["method"],
+                "energy_meV": MEV * one["cv_energy_rmse_eV"],
+                "force_meV_per_A": MEV * one["cv_force_rmse_eV_per_A"],
+                "baseline": one["baseline"],
+                "chosen": one["method"] == record["chosen"]["method"],
+            }
+            for one in record["candidates"]
+        ],
+        "curve": [
+            {
+                "K": one["labels"],
+                "energy_meV": MEV * one["energy"],
+                "force_meV_per_A": MEV * one["forces"],
+                "predicted": one["predicted"],
+            }
+            for one in record["curve"]
+        ],
+        "provenance": {
+            name: record[name]
+            for name in ("start", "start_digest", "input", "level", "labels", "seed", "versions")
+        },
+    }
+    if drift:
+        page["forgetting"] = {
+            "before": MEV * drift["forces_before"],
+            "after": MEV * drift["forces_after"],
+        }
+    return page
+
+
+def _known(given: tuple[str, ...], names: tuple[str, ...]) -> None:
+    from kshot.core.errors import UnknownNameError
+
+    for name in given:
+        if name not in names:
+            raise UnknownNameError(f"no method is called {name!r}. Known: {', '.join(names)}.")
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    chosen = record["chosen"]
+    plain = " (a plain baseline: it did best)" if chosen["baseline"] else ""
+    return (
+        f"{record['labels']} labels of {record['level'] or 'an unknown level of theory'}; method "
+        f"{chosen['method']}{plain}; cross-validated inside the labels: energy "
+        f"{MEV * chosen['cv_energy_rmse_eV']:.1f} meV, forces "
+        f"{MEV * chosen['cv_force_rmse_eV_per_A']:.0f} meV/Å."
+    )
+
+
+def _tell(done: Done, output: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    record = done.record
+    table = Table("method", "energy meV", "forces meV/Å", "", title="left-out frames, RMSE")
+    for one in record["candidates"]:
+        marks = ["chosen"] * (one["method"] == record["chosen"]["method"])
+        marks += ["plain baseline"] * one["baseline"]
+        energy, forces = one["cv_energy_rmse_eV"], one["cv_force_rmse_eV_per_A"]
+        cells = (f"{MEV * energy:.1f}", f"{MEV * forces:.0f}", ", ".join(marks))
+        table.add_row(one["method"], *cells)
+    Console().print(table)
+    typer.echo(_sentence(record))
+    more = [one for one in record["curve"] if one["predicted"]]
+    if more:
+        guesses = "; ".join(
+            f"with {one['labels']} labels about {MEV * one['energy']:.0f} meV and "
+            f"{MEV * one['forces']:.0f} meV/Å"
+            for one in more
+        )
+        typer.echo(f"predicted: {guesses}")
+    if drift := record["drift"]:
+        typer.echo(
+            f"on other chemistry (anchors): forces {MEV * drift['forces_before']:.0f} meV/Å "
+            f"before, {MEV * drift['forces_after']:.0f} after"
+        )
+    for note in record["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo(f"{record['seconds']:.0f} s; adapted model in {output}")

@@ -1,0 +1,94 @@
+"""Anchors: labelled structures of many families that travel inside a start, to bound forgetting.
+
+They are held twice: as rows of the fit that ask predictions to stay, and as the set on which what
+was forgotten is measured. Nothing has to be downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kshot.atoms import Labelled, Labels, Structure
+from kshot.atoms.e0s import E0s
+from kshot.fewshot.jacobian import Rows, rows
+from kshot.potentials.model import Model
+from kshot.potentials.model_predict import predict_all
+from kshot.potentials.packed import pieces
+
+NAME = "anchors"
+WAYS = 2  # directions of force per anchor: enough to hold them, few enough to cost little
+
+
+class Drift(NamedTuple):
+    """Root mean square force errors on the anchors, in eV/Å, and energies per atom in eV.
+
+    Energies are compared less the mean of each model's error: shifts are no forgetting.
+    """
+
+    forces_before: float
+    forces_after: float
+    energy_before: float
+    energy_after: float
+
+
+def as_anchors(labelled: Sequence[Labelled]) -> dict[str, Any]:
+    """Return labelled structures as the arrays that a start carries."""
+    sizes = np.array([len(one.structure) for one in labelled], np.int32)
+    join = lambda parts, kind: np.concatenate([np.asarray(p, kind) for p in parts])  # noqa: E731
+    return {
+        "sizes": sizes,
+        "numbers": join([one.structure.numbers for one in labelled], np.int32),
+        "positions": join([one.structure.positions for one in labelled], np.float32),
+        "energies": np.array([one.labels.energy for one in labelled], np.float64),
+        "forces": join([one.labels.forces for one in labelled], np.float32),
+    }
+
+
+def anchors_of(start: Model) -> list[Labelled]:
+    """Return a start's anchors; none if it carries none."""
+    held = start.learned.get(NAME)
+    if held is None:
+        return []
+    ends = np.cumsum(np.asarray(held["sizes"]))[:-1]
+    columns = (
+        np.split(np.asarray(held[name]), ends) for name in ("numbers", "positions", "forces")
+    )
+    energies = np.asarray(held["energies"])
+    return [
+        Labelled(Structure(numbers, positions), Labels(float(energy), forces))
+        for numbers, positions, forces, energy in zip(*columns, energies, strict=True)
+    ]
+
+
+def anchor_rows(start: Model) -> Rows | None:
+    """Return the rows of a start's anchors, or None if it carries none."""
+    held = anchors_of(start)
+    if not held:
+        return None
+    sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
+    made = pieces(held, start.potential.cutoff, sums)
+    return rows(start.potential, start.params, made, directions=WAYS)
+
+
+def drift(start: Model, adapted: Model) -> Drift | None:
+    """Return what adaptation changed on the start's anchors; None if it carries none."""
+    held = anchors_of(start)
+    if not held:
+        return None
+    before, after = (_errors(model, held) for model in (start, adapted))
+    return Drift(before[1], after[1], before[0], after[0])
+
+
+def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
+    structures = [one.structure for one in held]
+    found = predict_all(model.potential, model.params, structures, np.float32)
+    sums = E0s(model.e0s, "dictionary").sums(structures)
+    energies = np.array([energy for energy, _ in found]) + sums
+    off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]
+    forces = np.concatenate(
+        [f - one.labels.forces for (_, f), one in zip(found, held, strict=True)]
+    )
+    return float(off.std()), float(np.sqrt(np.mean(forces**2)))

@@ -1,0 +1,114 @@
+"""What is looked at before anything is spent: the structure, the labels, and whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kshot.atoms import Labelled, Structure
+from kshot.atoms.check import require_sound
+from kshot.atoms.files import scan
+from kshot.core.errors import DataError, TaskError, UnitError
+from kshot.potentials.model import Model
+
+FEWEST = 2
+SLOPES = {
+    "Hartree/Bohr": 0.0194469,
+    "kcal/mol/Å": 23.0605,
+    "kJ/mol/Å": 96.4853,
+    "gradients instead of forces, in eV/Å": -1.0,
+    "gradients instead of forces, in Hartree/Bohr": -0.0194469,
+}
+NEAR = 1.6  # a slope within this factor of a unit's is explained by it
+SURE = 0.7  # a correlation below it tells nothing
+
+
+def read_input(path: Path) -> tuple[list[Labelled], list[Structure]]:
+    """Return the labelled frames of a file, and those without labels.
+
+    Raises:
+        DataError: no frame at all.
+    """
+    labelled, bare = [], []
+    for frame in scan(path):
+        if frame.labels is None:
+            bare.append(frame.structure)
+        else:
+            labelled.append(Labelled(frame.structure, frame.labels))
+    if not labelled and not bare:
+        raise DataError("structures", f"none in {path}", "Give an extxyz, xyz or pdb file.")
+    return labelled, bare
+
+
+def check_structures(start: Model, structures: Sequence[Structure], allow: Collection[str]) -> None:
+    """Raise unless structures are sound and the start has seen their elements.
+
+    Charges, spins and levels of theory may be new: that is what adapting is for.
+    """
+    for number, structure in enumerate(structures):
+        require_sound(structure, where=f"structure {number}")
+        start.refuse(structure, allow={"charges", "multiplicities", "levels", *allow})
+
+
+def check_labels(start: Model, labelled: Sequence[Labelled]) -> list[str]:
+    """Raise unless labels can be adapted to; return what the user should know.
+
+    Raises:
+        TaskError: too few, or of several levels of theory.
+        DataError: the same geometry twice with different labels, or numbers that are not finite.
+        UnitError: forces are not in eV/Å, or are gradients.
+    """
+    if len(labelled) < FEWEST:
+        todo = "Add labels, or give a structure and --budget."
+        raise TaskError(f"{FEWEST} labels or more", str(len(labelled)), todo)
+    levels = {one.labels.fingerprint.text for one in labelled if one.labels.fingerprint}
+    if len(levels) > 1:
+        got = f"{len(levels)} levels"
+        raise TaskError("labels of one level of theory", got, "Adapt to one of them.")
+    for number, one in enumerate(labelled):
+        if not (np.isfinite(one.labels.energy) and np.isfinite(one.labels.forces).all()):
+            todo = "Leave the frame out, or label it again."
+            raise DataError("finite labels", f"frame {number} with others", todo)
+    notes = _duplicates(labelled)
+    _check_units(start, labelled)
+    return notes
+
+
+def _duplicates(labelled: Sequence[Labelled]) -> list[str]:
+    first: dict[str, int] = {}
+    twice = 0
+    for number, one in enumerate(labelled):
+        before = first.setdefault(one.structure.key, number)
+        if before == number:
+            continue
+        twice += 1
+        if abs(labelled[before].labels.energy - one.labels.energy) > 1e-4:
+            got = f"frames {before} and {number}: one geometry, two energies"
+            raise DataError("each geometry with one energy", got, "Keep the right one.")
+    return [f"{twice} frames repeat another: they add nothing"] if twice else []
+
+
+def _check_units(start: Model, labelled: Sequence[Labelled]) -> None:
+    """Compare forces with the start's: it knows the chemistry well enough to know a unit."""
+    some = labelled[:8]
+    allow = {"charges", "multiplicities", "levels"}
+    predicted = start.predict([one.structure for one in some], allow=allow)
+    given = np.concatenate([one.labels.forces.ravel() for one in some])
+    known = np.concatenate([one.forces.ravel() for one in predicted])
+    if not np.any(given):
+        return
+    correlation = float(np.corrcoef(given, known)[0, 1])
+    slope = float(given @ known / (known @ known))
+    if abs(correlation) < SURE or (slope > 0 and abs(np.log(slope)) < np.log(3)):
+        return
+    near = [
+        name
+        for name, value in SLOPES.items()
+        if slope * value > 0 and abs(np.log(slope / value)) < np.log(NEAR)
+    ]
+    got = f"forces {slope:.3g} times the start's (correlation {correlation:.2f})"
+    guess = f"They look like {near[0]}. " if near else ""
+    todo = f"{guess}Convert them, or state units when reading: see `kshot data convert`."
+    raise UnitError("forces in eV/Å, minus the gradient", got, todo)
