@@ -4,6 +4,6 @@
 """
 
 from kshot.potentials.mace_torch.convert import Converted, convert
-from kshot.potentials.mace_torch.exported import Exported, read_export
+from kshot.potentials.mace_torch.exported import Exported, from_arrays, read_export
 
-__all__ = ["Converted", "Exported", "convert", "read_export"]
+__all__ = ["Converted", "Exported", "convert", "from_arrays", "read_export"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from kshot.potentials.mace_torch.export import FORMAT, VERSION
 ENVELOPE = 5  # the power of mlip's polynomial envelope
 FIRST = {"RealAgnosticInteractionBlock": False, "RealAgnosticResidualInteractionBlock": True}
 LATER = "RealAgnosticResidualInteractionBlock"
+EXPECTED, AGAIN = "an npz that export.py wrote", "Export the model again."
 TODO = "mlip's MACE has no counterpart of it; kshot cannot import this model."
 
 
@@ -51,26 +53,36 @@ def read_export(path: Path | str) -> Exported:
     Raises:
         ModelFileError: it is no such file, or made by a newer kshot.
     """
-    expected, todo = "an npz that export.py wrote", "Export the model again."
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ModelFileError(EXPECTED, f"{path}: {error}", AGAIN) from error
+    return from_arrays(arrays, str(path))
+
+
+def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Exported:
+    """Return the same of arrays in memory.
+
+    Args:
+        arrays: what `export.exported` returns.
+        source: where they come from, for messages.
+    """
+    try:
         about = json.loads(str(arrays["about"]))
-        if about["format"] != FORMAT:
-            raise ModelFileError(expected, f"{about['format']!r} in {path}", todo)
-        if about["version"] != VERSION:
-            got = f"version {about['version']} in {path}"
-            raise ModelFileError(f"version {VERSION} of the export", got, todo)
-        state = {
-            name.removeprefix("state/"): value
-            for name, value in arrays.items()
-            if name.startswith("state/")
-        }
-        return Exported(state, np.atleast_1d(arrays["e0s"]), about["hyper_parameters"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(expected, f"{path}: {error}", todo) from error
+        name, version, given = (about[key] for key in ("format", "version", "hyper_parameters"))
+        e0s = np.atleast_1d(arrays["e0s"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(EXPECTED, f"{source}: {error!r}", AGAIN) from error
+    if (name, version) != (FORMAT, VERSION):
+        expected = f"{FORMAT}, version {VERSION}"
+        raise ModelFileError(expected, f"{name}, version {version}, in {source}", AGAIN)
+    state = {
+        name.removeprefix("state/"): value
+        for name, value in arrays.items()
+        if name.startswith("state/")
+    }
+    return Exported(state, e0s, given)
 
 
 def sizes(exported: Exported) -> Sizes:

@@ -1,0 +1,146 @@
+"""Models of mace-torch: the same energies and forces; what cannot be represented is refused.
+
+The reference is a model of mace-torch 0.3.16 with random weights, and its energy and forces of a
+displaced acetamide, in float64; made by benchmarks/potentials/meta_gradients (`make parity`).
+"""
+
+import json
+import pickle
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from kshot.atoms import Structure
+from kshot.atoms.graph import graph
+from kshot.cli.main import app
+from kshot.core.errors import InputError, ModelFileError
+from kshot.potentials import energy_and_forces
+from kshot.potentials.mace_torch import convert, from_arrays, read_export
+from kshot.potentials.mace_torch.export import read_model
+from kshot.potentials.mace_torch.exported import sizes
+
+REFERENCE = Path(__file__).parent / "data" / "mace_torch_reference.npz"
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, np.ndarray]:
+    return dict(np.load(REFERENCE))
+
+
+def check(stored: dict[str, np.ndarray]) -> Structure:
+    return Structure(stored["check/numbers"], stored["check/positions"])
+
+
+def changed(stored: dict[str, np.ndarray], **fields: object) -> dict[str, np.ndarray]:
+    about = json.loads(str(stored["about"]))
+    about["hyper_parameters"] |= fields
+    return stored | {"about": np.array(json.dumps(about))}
+
+
+@pytest.mark.usefixtures("x64")
+def test_energy_and_forces_of_mace_torch(stored):
+    found = convert(read_export(REFERENCE))
+    shapes = jax.eval_shape(found.potential.init, jax.random.key(0))
+    params = jax.tree.map(jnp.asarray, found.params)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, params)
+    molecule = check(stored)
+    made = graph(molecule, found.potential.cutoff, np.float64)
+    energy, forces = jax.jit(lambda p, g: energy_and_forces(found.potential, p, g))(params, made)
+    rest = stored["check/energy"][0] - sum(found.e0s[int(z)] for z in molecule.numbers)
+    assert abs(float(energy)) > 1e-3
+    # the reference is a sum with E0s of thousands of eV: so many digits are left of the rest.
+    assert float(energy) == pytest.approx(rest, abs=1e-11)
+    np.testing.assert_allclose(forces, stored["check/forces"], atol=1e-13)
+
+
+def test_an_imported_model_is_a_model_file(stored, tmp_path):
+    from kshot.potentials.model_file import load
+
+    out = tmp_path / "imported.kshot"
+    done = CliRunner().invoke(
+        app, ["import-mace", str(REFERENCE), "-o", str(out), "--dtype", "float64"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "cutoff 5.0 Å" in done.output
+    model = load(out)
+    assert model.seen.elements == (1, 6, 7, 8)
+    with jax.enable_x64(True):
+        labels = model.predict([check(stored)])[0]
+    assert labels.energy == pytest.approx(stored["check/energy"][0], rel=1e-13)
+    np.testing.assert_allclose(labels.forces, stored["check/forces"], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("class", "MACE"),
+        ("num_polynomial_cutoff", 6),
+        ("pair_repulsion", True),
+        ("radial_type", "GaussianBasis"),
+        ("distance_transform", "AgnesiTransform"),
+        ("heads", ["one", "two"]),
+        ("gate", "tanh"),
+        ("interactions", ["RealAgnosticDensityInteractionBlock"] * 2),
+        ("interactions", ["RealAgnosticInteractionBlock"]),
+        ("correlation", [[2, 2], [3]]),
+        ("MLP_irreps", "16x0e+4x1o"),
+        ("product_irreps", ["8x0e+4x1o", "8x0e"]),
+    ],
+)
+def test_what_mlip_cannot_represent_is_refused_by_name(stored, field, value):
+    word = {"interactions": "inter"}.get(field, field)
+    with pytest.raises(ModelFileError, match=word):
+        sizes(from_arrays(changed(stored, **{field: value}), "a test"))
+
+
+class Trap:
+    """Unpickling it is recorded."""
+
+    opened = False
+
+    def __reduce__(self) -> tuple:
+        return _spring, ()
+
+
+def _spring() -> None:
+    Trap.opened = True
+
+
+def test_a_pickle_is_not_opened_unless_it_is_trusted(tmp_path, monkeypatch):
+    file = tmp_path / "trained.model"
+    file.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(PermissionError, match="--trust-pickle"):
+        read_model(file, trust_pickle=False)
+    call = ["import-mace", str(file), "-o", str(tmp_path / "x.kshot")]
+    refused = CliRunner().invoke(app, call)
+    assert isinstance(refused.exception, InputError)
+    assert "--trust-pickle" in str(refused.exception)
+    monkeypatch.setattr("kshot.cli.import_mace.find_spec", lambda name: None)
+    without = CliRunner().invoke(app, [*call, "--trust-pickle"])
+    assert "export.py" in str(without.exception)
+    assert not Trap.opened
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_a_damaged_export_is_refused_or_read(tmp_path_factory, place, byte):
+    whole = bytearray(REFERENCE.read_bytes())
+    whole[place % len(whole)] = byte
+    file = tmp_path_factory.mktemp("damaged") / "model.npz"
+    file.write_bytes(bytes(whole))
+    try:
+        read_export(file)
+    except ModelFileError as error:
+        assert "export" in str(error)  # noqa: PT017
+
+
+def test_another_npz_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(ModelFileError, match="about"):
+        read_export(tmp_path / "other.npz")
