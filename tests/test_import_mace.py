@@ -1,7 +1,7 @@
 """Models of mace-torch: the same energies and forces; what cannot be represented is refused.
 
 The reference is a model of mace-torch 0.3.16 with random weights, and its energy and forces of a
-displaced acetamide, in float64; made by benchmarks/potentials/meta_gradients (`make parity`).
+displaced acetamide, in float64.
 """
 
 import json
