@@ -53,9 +53,8 @@ def anchors_of(start: Model) -> list[Labelled]:
     if held is None:
         return []
     ends = np.cumsum(np.asarray(held["sizes"]))[:-1]
-    columns = (
-        np.split(np.asarray(held[name]), ends) for name in ("numbers", "positions", "forces")
-    )
+    kinds = {"numbers": np.int64, "positions": np.float64, "forces": np.float64}
+    columns = (np.split(np.asarray(held[name], kind), ends) for name, kind in kinds.items())
     energies = np.asarray(held["energies"])
     return [
         Labelled(Structure(numbers, positions), Labels(float(energy), forces))
@@ -69,7 +68,7 @@ def anchor_rows(start: Model) -> Rows | None:
     if not held:
         return None
     sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
-    made = pieces(held, start.potential.cutoff, sums)
+    made = pieces(held, start.potential.cutoff, sums, start.dtype)
     return rows(start.potential, start.params, made, directions=WAYS)
 
 
@@ -84,7 +83,7 @@ def drift(start: Model, adapted: Model) -> Drift | None:
 
 def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
     structures = [one.structure for one in held]
-    found = predict_all(model.potential, model.params, structures, np.float32)
+    found = predict_all(model.potential, model.params, structures, model.dtype)
     sums = E0s(model.e0s, "dictionary").sums(structures)
     energies = np.array([energy for energy, _ in found]) + sums
     off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]

@@ -39,8 +39,8 @@ class Batches:
         chosen: list[Piece] = []
         atoms, edges = 1, 0
         while len(chosen) < self.places:
-            frames = self.families[names[rng.integers(len(names))]]
-            one = frames[rng.integers(len(frames))]
+            frames = self.families[names[int(rng.integers(len(names)))]]
+            one = frames[int(rng.integers(len(frames)))]
             atoms += one.graph.size.atoms
             edges += one.graph.size.edges
             if atoms > self.room.atoms or edges > self.room.edges:

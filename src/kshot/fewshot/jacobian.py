@@ -83,7 +83,8 @@ def rows(
         size = room([one.graph for one in some])._replace(atoms=atoms)
         graphs = stack([one.graph for one in some], potential.cutoff, size)
         ways = _directions(atoms, len(some), directions, seed)
-        jacobians, predicted = _linearise(potential, params, graphs, ways)
+        kind = graphs.positions.dtype
+        jacobians, predicted = _linearise(potential, params, graphs, ways.astype(kind))
         labels = np.array([one.energy for one in some])
         along = np.einsum("fmac,fac->fm", ways, np.stack([one.forces for one in some]))
         wanted = np.concatenate([labels[:, None], along], axis=1)

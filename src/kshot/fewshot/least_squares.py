@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 
 from kshot.fewshot.jacobian import Rows
 
+ROUNDING = 1e-6
 SHIFT = 10.0  # eV per element: as good as free, and no element takes all of it
 
 
@@ -103,8 +104,10 @@ class Gram:
         labelled = len(self.rows.residual)
         right[:labelled] = self.rows.residual if residual is None else residual
         covariance = factor * self.product + SHIFT**2 * (self.shifted @ self.shifted.T)
-        covariance[np.diag_indices_from(covariance)] += self.noise
-        inverse = np.linalg.inv(covariance)
+        # products are taken in float32: what is below their rounding is no information.
+        rounding = ROUNDING * factor * self.product.diagonal().max(initial=0.0)
+        covariance[np.diag_indices_from(covariance)] += self.noise + rounding
+        inverse = _inverse(covariance)
         alpha = inverse @ right
         move = -factor * self.variance * (self.jacobian.T @ alpha.astype(np.float32))
         shifts = -(SHIFT**2) * (self.shifted.T @ alpha)
@@ -135,6 +138,17 @@ def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.
 def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " some"]:
     """Return where the rows of some frames are, frame by frame."""
     return np.concatenate([np.flatnonzero(rows.frame == one) for one in frames])
+
+
+def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Return the inverse of a positive definite matrix; half the work of a general one."""
+    factor, _ = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    (potri,) = scipy.linalg.get_lapack_funcs(("potri",), (factor,))
+    inverse, problem = potri(factor, lower=True, overwrite_c=True)
+    if problem:
+        raise np.linalg.LinAlgError(f"potri: {problem}")
+    lower = np.tril(inverse)
+    return lower + np.tril(inverse, -1).T
 
 
 def _left_out(

@@ -10,7 +10,7 @@ always looks better than it is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -93,22 +93,27 @@ def groups(model: Model) -> list[str]:
     return [name for name, leaf in trees.named_leaves(model.params) if np.size(leaf)]
 
 
-def query_loss(theta: Mapping[str, Array], task: Episode) -> Array:
+class Logs(NamedTuple):
+    """What is learned, as logarithms: variances of groups, standard deviations of noises."""
+
+    variance: Float[Array, " groups"]
+    energy_noise: Float[Array, ""]
+    force_noise: Float[Array, ""]
+
+
+def query_loss(logs: Logs, task: Episode) -> Array:
     """Return how wrong the adapted linear model is on the query: mean log of both errors."""
-    weights = jnp.exp(theta["log_variance"])
-    product = jnp.einsum("g,gij->ij", weights, task.products)
-    product = product + SHIFT**2 * (task.shifted @ task.shifted[: task.support].T)
+    support = task.support
+    product = jnp.einsum("g,gij->ij", jnp.exp(logs.variance), task.products)
+    product = product + SHIFT**2 * (task.shifted @ task.shifted[:support].T)
     noise = jnp.where(
-        task.is_energy,
-        jnp.exp(2 * theta["log_energy_noise"]) * task.atoms,
-        jnp.exp(2 * theta["log_force_noise"]),
-    )[: task.support]
-    inner, cross = product[: task.support], product[task.support :]
-    factor = jax.scipy.linalg.cho_factor(inner + jnp.diag(noise))
-    alpha = jax.scipy.linalg.cho_solve(factor, task.residual[: task.support])
-    errors = task.residual[task.support :] - cross @ alpha
-    energy = task.is_energy[task.support :]
-    mean = lambda mask: jnp.sum(jnp.where(mask, errors**2, 0)) / jnp.maximum(mask.sum(), 1)  # noqa: E731
+        task.is_energy, jnp.exp(2 * logs.energy_noise) * task.atoms, jnp.exp(2 * logs.force_noise)
+    )[:support]
+    factor = jax.scipy.linalg.cho_factor(product[:support] + jnp.diag(noise))
+    alpha = jax.scipy.linalg.cho_solve(factor, task.residual[:support])
+    errors = task.residual[support:] - product[support:] @ alpha
+    energy = task.is_energy[support:]
+    mean = lambda mask: jnp.mean(errors**2, where=mask)  # noqa: E731
     return 0.25 * (jnp.log(mean(energy)) + jnp.log(mean(~energy)))
 
 
@@ -126,37 +131,36 @@ def learn_prior(
     """
     names = groups(model)
     with jax.enable_x64(True):
-        start = {
-            "log_variance": jnp.zeros(len(names)),
-            "log_energy_noise": jnp.log(jnp.asarray(0.01)),
-            "log_force_noise": jnp.log(jnp.asarray(0.1)),
-        }
-        # one common scale first: the single number that matters most.
-        scales = np.log(10.0) * np.arange(-5, 2)
-        values = [_mean(start | {"log_variance": start["log_variance"] + s}, tasks) for s in scales]
-        start["log_variance"] = start["log_variance"] + scales[int(np.argmin(values))]
-        theta, optimiser = start, optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
-        state = optimiser.init(theta)
+        start, before = _one_scale(len(names), tasks)
+        logs, optimiser = start, optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
+        state = optimiser.init(logs)
         step = jax.jit(jax.value_and_grad(query_loss))
         for number in range(STEPS):
-            found = [step(theta, task) for task in tasks]
-            gradient = jax.tree.map(lambda *g: sum(g) / len(g), *(g for _, g in found))
-            away = theta["log_variance"] - start["log_variance"]
-            gradient["log_variance"] += SHRINK * away / len(names)
-            moves, state = optimiser.update(gradient, state)
-            theta = optax.apply_updates(theta, moves)
+            found = [step(logs, task) for task in tasks]
+            gradient = jax.tree.map(lambda *g: jnp.stack(g).mean(0), *(g for _, g in found))
+            pull = SHRINK * (logs.variance - start.variance) / len(names)
+            gradient = gradient._replace(variance=gradient.variance + pull)
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes its counters in
+                moves, state = optimiser.update(gradient, state)
+            logs = jax.tree.map(jnp.add, logs, moves)
             if watch is not None and number % 10 == 0:
                 watch(number, float(np.mean([value for value, _ in found])))
-        after = _mean(theta, tasks)
+        after = _mean(logs, tasks)
     return Learned(
-        dict(zip(names, np.asarray(theta["log_variance"]).tolist(), strict=True)),
-        {
-            "energy_noise": float(theta["log_energy_noise"]),
-            "force_noise": float(theta["log_force_noise"]),
-        },
-        min(values),
+        dict(zip(names, np.asarray(logs.variance).tolist(), strict=True)),
+        {"energy_noise": float(logs.energy_noise), "force_noise": float(logs.force_noise)},
+        before,
         after,
     )
+
+
+def _one_scale(groups: int, tasks: Sequence[Episode]) -> tuple[Logs, float]:
+    """Return the best common scale, and its loss: the single number that matters most."""
+    noises = jnp.log(jnp.asarray(0.01)), jnp.log(jnp.asarray(0.1))
+    tried = [Logs(jnp.full(groups, np.log(10.0) * power), *noises) for power in range(-5, 2)]
+    losses = [_mean(logs, tasks) for logs in tried]
+    best = int(np.argmin(losses))
+    return tried[best], losses[best]
 
 
 def with_prior(model: Model, learned: Learned) -> Model:
@@ -168,5 +172,5 @@ def with_prior(model: Model, learned: Learned) -> Model:
     return model.with_(learned={**model.learned, LEARNED: held})
 
 
-def _mean(theta: Mapping[str, Array], tasks: Sequence[Episode]) -> float:
-    return float(np.mean([query_loss(theta, task) for task in tasks]))
+def _mean(logs: Logs, tasks: Sequence[Episode]) -> float:
+    return float(np.mean([query_loss(logs, task) for task in tasks]))

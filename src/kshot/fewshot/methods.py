@@ -85,8 +85,8 @@ def _uniform(model: Model) -> Mapping[str, float]:
     return {name: 1.0 for name, _ in trees.named_leaves(model.params)}
 
 
-DECADES = tuple(10.0**power for power in np.arange(-5, 2.1, 1))
-NEAR = tuple(10.0**power for power in np.arange(-2, 2.1, 1))
+DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+NEAR = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 METHODS = {
     "shift": Method("shift", baseline=True, factors=(1.0,), steps=1, variance=_nothing),

@@ -27,13 +27,13 @@ class DrawConfig(Strict):
     """One way to draw configurations of every member; see `kshot.pipeline.draws.Draw`."""
 
     sampler: str = "auto"
-    temperature: float = Field(300.0, gt=0, description="K")
-    n: int = Field(8, ge=1, description="configurations of each member")
-    isotopes: dict[str, str] = Field({}, description="such as {H: D}")
-    strata: tuple[str, ...] = Field((), description="only these; all if empty")
-    without: tuple[str, ...] = Field((), description="not these strata")
-    most_atoms: int | None = Field(None, ge=1)
-    first: bool = Field(False, description="only the first member of each family")
+    temperature: float = Field(default=300.0, gt=0, description="K")
+    n: int = Field(default=8, ge=1, description="configurations of each member")
+    isotopes: dict[str, str] = Field(default={}, description="such as {H: D}")
+    strata: tuple[str, ...] = Field(default=(), description="only these; all if empty")
+    without: tuple[str, ...] = Field(default=(), description="not these strata")
+    most_atoms: int | None = Field(default=None, ge=1)
+    first: bool = Field(default=False, description="only the first member of each family")
 
     def draw(self) -> Draw:
         """Return it as the pipeline takes it."""
@@ -43,24 +43,24 @@ class DrawConfig(Strict):
 class FamiliesConfig(Strict):
     """Which families train, which are for choosing, which are kept out of everything."""
 
-    strata: tuple[str, ...] = Field((), description="only these strata; all if empty")
+    strata: tuple[str, ...] = Field(default=(), description="only these strata; all if empty")
     elements: tuple[str, ...] = Field(
-        ("H", "C", "N", "O"), description="members with any other element are left out"
+        default=("H", "C", "N", "O"), description="members with any other element are left out"
     )
-    most_atoms: int = Field(40, ge=1, description="larger members are left out")
-    held_out: tuple[str, ...] = Field((), description="families that only tests may see")
-    relatives: tuple[str, ...] = Field((), description="too near to held-out ones to train on")
-    validation: tuple[str, ...] = Field((), description="families to choose on; none trains")
+    most_atoms: int = Field(default=40, ge=1, description="larger members are left out")
+    held_out: tuple[str, ...] = Field(default=(), description="families that only tests may see")
+    relatives: tuple[str, ...] = Field(default=(), description="too near to those to train on")
+    validation: tuple[str, ...] = Field(default=(), description="to choose on; none trains")
 
 
 class DataConfig(Strict):
     """Configurations and their labels."""
 
-    folder: Path = Field(Path("data"), description="where frames and the ledger are kept")
-    engine: str = Field("gfn2", description="the level of theory, as `kshot label` takes it")
+    folder: Path = Field(default=Path("data"), description="where frames and the ledger are kept")
+    engine: str = Field(default="gfn2", description="as `kshot label` takes it")
     draws: tuple[DrawConfig, ...] = (DrawConfig(),)
     held_out_draws: tuple[DrawConfig, ...] = ()
-    workers: int | None = Field(None, ge=1, description="processes; all cores if null")
+    workers: int | None = Field(default=None, ge=1, description="processes; all cores if null")
 
 
 class ModelConfig(Strict):
@@ -68,38 +68,32 @@ class ModelConfig(Strict):
 
     architecture: str = "mace"
     size: str = "small"
-    cutoff: float = Field(5.0, gt=0, description="Å")
-    config: dict[str, Any] = Field({}, description="fields of the network's own configuration")
+    cutoff: float = Field(default=5.0, gt=0, description="Å")
+    config: dict[str, Any] = Field(default={}, description="fields of the network's own")
 
 
 class JointConfig(Strict):
     """Joint training on all frames of all training families: the base of everything after."""
 
-    steps: int = Field(20000, ge=0, description="optimiser steps")
-    batch: int = Field(8, ge=1, description="structures per step")
-    rate: float = Field(5e-3, gt=0, description="peak learning rate of Adam")
-    clip: float = Field(10.0, gt=0, description="largest norm of a gradient")
+    steps: int = Field(default=20000, ge=0, description="optimiser steps")
+    batch: int = Field(default=8, ge=1, description="structures per step")
+    rate: float = Field(default=5e-3, gt=0, description="peak learning rate of Adam")
+    clip: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 
 
 class MetaConfig(Strict):
-    """Meta-training from there, over tasks drawn from the families."""
+    """Meta-learning of the prior, on the validation families: none of them trained the body."""
 
-    algorithm: str = Field("none", description="none, maml, fomaml, reptile, meta_sgd, anil, …")
-    steps: int = Field(0, ge=0, description="outer steps")
-    tasks: int = Field(4, ge=1, description="tasks per outer step")
-    shots: int = Field(8, ge=1, description="K, the support set's size")
-    query: int = Field(8, ge=1)
-    inner_steps: int = Field(5, ge=1)
-    inner_rate: float = Field(1e-2, gt=0)
-    outer_rate: float = Field(3e-4, gt=0)
+    shots: int = Field(default=10, ge=2, description="K of a task")
+    query: int = Field(default=10, ge=1, description="frames a task is judged on")
 
 
 class LossConfig(Strict):
     """The energy-force loss; see `kshot.potentials.EnergyForces`."""
 
-    energy_weight: float = Field(1.0, ge=0, description="of (eV/atom)²")
-    forces_weight: float = Field(1.0, ge=0, description="of (eV/Å)²")
-    huber: float | None = Field(None, gt=0)
+    energy_weight: float = Field(default=1.0, ge=0, description="of (eV/atom)²")
+    forces_weight: float = Field(default=1.0, ge=0, description="of (eV/Å)²")
+    huber: float | None = Field(default=None, gt=0)
 
 
 class TrainConfig(Strict):
@@ -113,7 +107,7 @@ class TrainConfig(Strict):
     loss: LossConfig = LossConfig()
     joint: JointConfig = JointConfig()
     meta: MetaConfig = MetaConfig()
-    minutes: float | None = Field(None, gt=0, description="wall time after which training ends")
+    anchors: int = Field(default=32, ge=0, description="frames held against forgetting")
     precision: Literal["float32", "float64"] = "float32"
 
 

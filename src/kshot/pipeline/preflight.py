@@ -33,6 +33,11 @@ def read_input(path: Path) -> tuple[list[Labelled], list[Structure]]:
     """
     labelled, bare = [], []
     for frame in scan(path):
+        if frame.structure is None:
+            todo = "`kshot data check` tells every fault of a file."
+            raise DataError(
+                "frames that can be read", f"{frame.where}: {'; '.join(frame.problems)}", todo
+            )
         if frame.labels is None:
             bare.append(frame.structure)
         else:

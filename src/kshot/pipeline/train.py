@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ from kshot.labelers import labeler
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
 from kshot.pipeline.families import Chosen, chosen
+from kshot.pipeline.meta import Say, with_anchors, with_learned_prior
 from kshot.potentials import EnergyForces, Potential, potentials
 from kshot.potentials.model import Model, Seen
 from kshot.potentials.packed import Piece, pieces
 
 LOOSE = 10.0  # eV: E0s of lone atoms lie far from what an atom is worth in molecules
-Say = Callable[[str], None]
 FRAMES_TO_WATCH = 8  # of each validation family
 
 
@@ -108,7 +108,13 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     model = Model(potential, {}, e0s.energies, seen, record=record)
     watch = watcher(potential, validation, say)
     params = train_jointly(loss, stream, plan, folder=out, watch=[watch])
-    return model.with_(params=params)
+    model = with_anchors(model.with_(params=params), data.training, config.anchors, config.seed)
+    if not data.validation:
+        return model
+    meta = config.meta
+    return with_learned_prior(
+        model, data.validation, shots=meta.shots, query=meta.query, seed=config.seed, say=say
+    )
 
 
 def build(config: TrainConfig, training: Mapping[str, Sequence[Piece]]) -> Potential:

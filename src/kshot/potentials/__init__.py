@@ -36,9 +36,9 @@ __all__ = [
     "energy",
     "energy_and_forces",
     "frames",
-    "potentials",
     "pack",
     "pieces",
+    "potentials",
     "predict",
     "stress",
 ]

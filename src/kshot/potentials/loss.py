@@ -47,13 +47,13 @@ class Frames(NamedTuple):
         """Return predictions less labels."""
         data: Frames = jax.tree.map(jnp.asarray, self)
         energy, forces = predict(potential, params, data)
-        rows = element_counts(data.graph.numbers, potential.elements, energy.dtype)
+        rows = element_counts(jnp.asarray(data.graph.numbers), potential.elements, energy.dtype)
         return Compared(
             energy=energy - data.energy,
-            known=data.has_energy,
+            known=jnp.asarray(data.has_energy),
             counts=rows.sum(axis=1),
             forces=forces - data.forces,
-            felt=data.graph.real & data.has_forces[:, None],
+            felt=jnp.asarray(data.graph.real & data.has_forces[:, None]),
         )
 
 

@@ -54,22 +54,22 @@ class Packed(NamedTuple):
             slope, energies = jax.grad(total, has_aux=True)(jnp.asarray(pack.positions))
             return energies, -slope
 
-        return jax.vmap(one)(self.graph, self.owner)
+        return jax.vmap(one)(self.graph, jnp.asarray(self.owner))
 
     def compare(self, potential: Potential, params: PyTree) -> Compared:
         """Return predictions less labels, packs one after another."""
         data: Packed = jax.tree.map(jnp.asarray, self)
         energy, forces = data.predict(potential, params)
-        rows = element_counts(data.graph.numbers, potential.elements, energy.dtype)
+        rows = element_counts(jnp.asarray(data.graph.numbers), potential.elements, energy.dtype)
         places = energy.shape[1]
         count = lambda row, owner: jax.ops.segment_sum(row, owner, places + 1)[:-1]  # noqa: E731
         counts = jax.vmap(count)(rows, data.owner)
         return Compared(
             energy=(energy - data.energy).ravel(),
-            known=data.known.ravel(),
+            known=jnp.asarray(data.known).ravel(),
             counts=counts.reshape(-1, counts.shape[-1]),
             forces=(forces - data.forces).reshape(-1, 3),
-            felt=data.felt.ravel(),
+            felt=jnp.asarray(data.felt).ravel(),
         )
 
 
@@ -140,7 +140,7 @@ def pack(
     energy, forces = np.full(places, np.nan), np.full((size.atoms, 3), np.nan, dtype)
     energy[: len(chosen)] = [one.energy for one in chosen]
     forces[:atoms] = np.concatenate([one.forces for one in chosen])
-    known, felt = np.isfinite(energy), np.isfinite(forces).all(axis=1)
+    known, felt = np.isfinite(energy), np.asarray(np.isfinite(forces).all(axis=1))
     made = Packed(
         whole, owner, np.nan_to_num(energy).astype(dtype), np.nan_to_num(forces), known, felt
     )
@@ -151,10 +151,11 @@ def _joined(
     graphs: Sequence[Graph], starts: Int[np.ndarray, " n"], dtype: np.typing.DTypeLike
 ) -> Graph:
     """Return graphs as one, its atoms counted through."""
-    one = {"charge": np.int32(0), "multiplicity": np.int32(1), "cell": np.zeros((3, 3), dtype)}
+    one = {"charge": np.asarray(0, np.int32), "multiplicity": np.asarray(1, np.int32)}
+    one["cell"] = np.zeros((3, 3), dtype)
     for name in ("numbers", "positions", "shifts"):
         one[name] = np.concatenate([getattr(g, name) for g in graphs])
     for name in ("senders", "receivers"):
         moved = [getattr(g, name) + start for g, start in zip(graphs, starts[:-1], strict=True)]
         one[name] = np.concatenate(moved).astype(np.int32)
-    return Graph(edges=np.int32(len(one["senders"])), **one)
+    return Graph(edges=np.asarray(len(one["senders"]), np.int32), **one)

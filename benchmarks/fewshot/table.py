@@ -1,0 +1,155 @@
+"""The results as one page and one picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+KCAL = 43.364104  # meV
+ORDER = (
+    "kshot",
+    "meta",
+    "uniform",
+    "head",
+    "shift",
+    "fine-tune, 20 Adam steps",
+    "scratch, 20 Adam steps",
+)
+WORDS = {
+    "kshot": "**kshot** (chosen inside the K)",
+    "meta": "Gauss-Newton, meta-learned prior",
+    "uniform": "Gauss-Newton, one variance",
+    "head": "ridge on the readouts",
+    "shift": "zero-shot + shift",
+}
+
+
+def write_tables(folder: Path, out: Path, digest: str) -> None:
+    """Write results.md and results.png from what is there."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text())
+        if record["digest"] == digest:
+            rows += [one | {"family": record["family"]} for one in record["rows"]]
+    if not rows:
+        return
+    families = sorted({one["family"] for one in rows})
+    text = [
+        "# Few-shot adaptation on held-out families",
+        "",
+        "Made by `python benchmarks/fewshot/run.py`; not to be edited.",
+        "",
+        f"- start `{digest[:12]}`; {len(families)} held-out families: {', '.join(families)}",
+        "- labels GFN2-xTB at 300 K; shots and test frames (40 a family) from independent trajectories",
+        "- RMSE of total energies with the shift fitted on the support set only, and of force components;",
+        "  mean over families, ± standard deviation over seeds of that mean",
+        "",
+    ]
+    for quantity, unit in (("energy", "meV"), ("forces", "meV/Å")):
+        text += [f"## {quantity.capitalize()}, {unit}", "", *table(rows, quantity), ""]
+    text += [
+        "## Families at K = 50",
+        "",
+        *by_family(rows),
+        "",
+        "## What was chosen",
+        "",
+        *choices(rows),
+        "",
+    ]
+    (out / "results.md").write_text("\n".join(text))
+    picture(rows, out / "results.png")
+
+
+def mean_and_spread(
+    rows: list[dict], method: str, k: int, quantity: str
+) -> tuple[float, float, int]:
+    """Return the mean over families and its spread over seeds, and how many families there are."""
+    some = [one for one in rows if one["method"] == method and one["k"] == k]
+    seeds = sorted({one["seed"] for one in some})
+    means = [np.mean([one[quantity] for one in some if one["seed"] == seed]) for seed in seeds]
+    if not means:
+        return float("nan"), float("nan"), 0
+    return (
+        1e3 * float(np.mean(means)),
+        1e3 * float(np.std(means)),
+        len({one["family"] for one in some}),
+    )
+
+
+def table(rows: list[dict], quantity: str) -> list[str]:
+    """Return a table of methods by K."""
+    shots = sorted({one["k"] for one in rows})
+    lines = [
+        "| method | " + " | ".join(f"K = {k}" for k in shots) + " |",
+        "|---" * (len(shots) + 1) + "|",
+    ]
+    for method in (m for m in ORDER if any(one["method"] == m for one in rows)):
+        cells = []
+        for k in shots:
+            mean, spread, count = mean_and_spread(rows, method, k, quantity)
+            extra = f" ({mean / KCAL:.2f} kcal/mol)" if quantity == "energy" and count else ""
+            cells.append(f"{mean:.1f} ± {spread:.1f}{extra}" if count else "")
+        lines.append(f"| {WORDS.get(method, method)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def by_family(rows: list[dict]) -> list[str]:
+    """Return energy and force errors of kshot, family by family."""
+    lines = ["| family | K = 5 | K = 20 | K = 50 | zero-shot + shift |", "|---" * 5 + "|"]
+    for family in sorted({one["family"] for one in rows}):
+        cells = []
+        for method, k in (("kshot", 5), ("kshot", 20), ("kshot", 50), ("shift", 50)):
+            some = [
+                o for o in rows if o["family"] == family and o["method"] == method and o["k"] == k
+            ]
+            energy, forces = (
+                1e3 * np.mean([o[q] for o in some]) if some else np.nan
+                for q in ("energy", "forces")
+            )
+            cells.append(f"{energy:.0f} meV, {forces:.0f} meV/Å")
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def choices(rows: list[dict]) -> list[str]:
+    """Return how often cross-validation chose each method."""
+    lines = ["| K | " + " | ".join(ORDER[1:5]) + " |", "|---" * 5 + "|"]
+    for k in sorted({one["k"] for one in rows}):
+        made = [one["chose"] for one in rows if one["method"] == "kshot" and one["k"] == k]
+        lines.append(f"| {k} | " + " | ".join(str(made.count(name)) for name in ORDER[1:5]) + " |")
+    return lines
+
+
+def picture(rows: list[dict], path: Path) -> None:
+    """Draw error against K."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, quantity, unit in zip(axes, ("energy", "forces"), ("meV", "meV/Å"), strict=True):
+        for method in (m for m in ORDER if any(one["method"] == m for one in rows)):
+            shots = sorted({one["k"] for one in rows if one["method"] == method})
+            points = [mean_and_spread(rows, method, k, quantity) for k in shots]
+            style = {"lw": 2.5, "color": "black"} if method == "kshot" else {"lw": 1.2}
+            axis.errorbar(
+                shots,
+                [p[0] for p in points],
+                [p[1] for p in points],
+                marker="o",
+                ms=3,
+                label=method,
+                **style,
+            )
+        axis.set(xscale="log", yscale="log", xlabel="labels K", ylabel=f"{quantity} RMSE, {unit}")
+        axis.set_xticks(
+            sorted({one["k"] for one in rows}), [str(k) for k in sorted({one["k"] for one in rows})]
+        )
+    axes[0].axhline(KCAL, ls=":", color="0.5")
+    axes[0].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
