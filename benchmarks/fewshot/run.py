@@ -30,12 +30,13 @@ def main() -> None:
     parser.add_argument("--only", choices=["closed", "gradient", "scratch"], default=None)
     options = parser.parse_args()
 
-    from kshot.core.cache import use_compile_cache
-    from kshot.potentials.model_file import load
-    from kshot.potentials.model_starts import start_path
     from study import closed_form, held_out_frames
     from study_gradient import gradient_based
     from table import write_tables
+
+    from kshot.core.cache import use_compile_cache
+    from kshot.potentials.model_file import load
+    from kshot.potentials.model_starts import start_path
 
     use_compile_cache()
     start = load(start_path(options.start))

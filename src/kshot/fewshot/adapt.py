@@ -5,7 +5,8 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.least_squares import Fit, Gram, Score, best_factor, gram, places, score
+from kshot.fewshot.least_squares import Fit, Gram, Score, gram, places, promising, score
 from kshot.fewshot.methods import METHODS, Method, moved, prior_of
 from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
@@ -27,7 +28,7 @@ from kshot.potentials.packed import Piece, pieces
 
 FOLDS = 5
 TINY = 1e-9  # eV, eV/Å: no error is so small that its logarithm matters
-MOST_ROWS = 2000  # of all K frames: bounds time and memory; beyond it forces are seen along fewer
+MOST_ROWS = 1500  # of all K frames: bounds time and memory; beyond it forces are seen along fewer
 # directions per frame
 
 
@@ -121,21 +122,14 @@ def adapt(
     directions = max(1, MOST_ROWS // len(frames) - 1)
     own = rows(start.potential, start.params, frames, directions=directions, seed=seed)
     anchors = anchor_rows(start) if keep > 0 else None
-    return choose(start, frames, own, anchors, methods=methods, keep=keep, seed=seed)
-
-
-def choose(
-    start: Model,
-    frames: Sequence[Piece],
-    own: Rows,
-    anchors: Rows | None,
-    *,
-    methods: Sequence[str],
-    keep: float,
-    seed: int,
-) -> Adapted:
-    """Return the model adapted by the best method, from rows that are already there."""
     problems = {name: gram(own, prior_of(METHODS[name], start), anchors, keep) for name in methods}
+    return choose_among(start, frames, problems, seed)
+
+
+def choose_among(
+    start: Model, frames: Sequence[Piece], problems: Mapping[str, Gram], seed: int
+) -> Adapted:
+    """Return the model adapted by the best of some methods, whose problems are set up already."""
     candidates = [
         judged(start, METHODS[name], problem, frames, seed) for name, problem in problems.items()
     ]
@@ -157,24 +151,36 @@ def judged(
 ) -> Candidate:
     """Return a method's error on frames left out, its options chosen inside.
 
-    The scale of the prior is chosen by leave-one-out of the linearised model; the number of steps
-    and the method by cross-validation of the true one.
+    Leave-one-out of the linearised model says which scales of the prior are worth a try;
+    cross-validation of the true model chooses among them, and the number of steps.
     """
-    factor, _ = best_factor(problem, method.factors)
-    count = len(frames)
-    order = named_generator(seed, "folds").permutation(count)
-    folds = np.array_split(order, min(FOLDS, count))
-    tried = []
-    for steps in range(1, method.steps + 1):
-        errors = np.full(len(problem.rows.frame), np.nan)
-        for fold in folds:
-            rest = np.setdiff1d(order, fold)
-            part = fit(start, problem.of(rest), [frames[i] for i in rest], factor, steps)
-            errors[places(problem.rows, fold)] = residuals(
-                apply(start, part), problem.rows.of(fold), [frames[i] for i in fold], part
-            )
-        tried.append(Candidate(method, factor, steps, score(problem.rows, errors)))
+    order = named_generator(seed, "folds").permutation(len(frames))
+    folds = np.array_split(order, min(FOLDS, len(frames)))
+    ways = itertools.product(promising(problem, method.factors), range(1, method.steps + 1))
+    tried = [
+        Candidate(method, *way, _cross_validated(start, problem, frames, folds, way))
+        for way in ways
+    ]
     return min(tried, key=lambda one: one.error.together)
+
+
+def _cross_validated(
+    start: Model,
+    problem: Gram,
+    frames: Sequence[Piece],
+    folds: Sequence[np.ndarray],
+    way: tuple[float, int],
+) -> Score:
+    """Return the true model's error on frames left out, for one scale and number of steps."""
+    errors = np.full(len(problem.rows.frame), np.nan)
+    for fold in folds:
+        rest = np.setdiff1d(np.arange(len(frames)), fold)
+        part = fit(start, problem.of(rest), [frames[i] for i in rest], *way)
+        some = [frames[i] for i in fold]
+        errors[places(problem.rows, fold)] = residuals(
+            apply(start, part), problem.rows.of(fold), some, part
+        )
+    return score(problem.rows, errors)
 
 
 def fit(start: Model, problem: Gram, frames: Sequence[Piece], factor: float, steps: int) -> Fit:

@@ -69,7 +69,7 @@ def anchor_rows(start: Model) -> Rows | None:
         return None
     sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
     made = pieces(held, start.potential.cutoff, sums, start.dtype)
-    return rows(start.potential, start.params, made, directions=WAYS)
+    return rows(start.potential, start.params, made, directions=WAYS, one_size=True)
 
 
 def drift(start: Model, adapted: Model) -> Drift | None:

@@ -16,11 +16,14 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from kshot.atoms.graph import Graph, room, stack
+from kshot.atoms.graph import Graph, Size, pad, rung
 from kshot.core.seeds import named_generator
 from kshot.potentials import Potential
 from kshot.potentials.derived import energy, energy_and_forces
+from kshot.potentials.model_predict import step
 from kshot.potentials.packed import Piece
+
+WAYS = 16  # directions are filled up to a multiple of it, as each number is a program
 
 
 class Rows(NamedTuple):
@@ -64,6 +67,7 @@ def rows(
     *,
     directions: int | None = None,
     seed: int = 0,
+    one_size: bool = False,
 ) -> Rows:
     """Return the rows of labelled frames.
 
@@ -73,25 +77,24 @@ def rows(
         frames: with energies and forces; NaN where one is not known gives no row.
         directions: of motion per frame, along which forces are seen; all 3N if None or more.
         seed: of directions, where they are fewer.
+        one_size: give all frames the room of the largest: one program, for few rows each.
     """
-    by_atoms: dict[int, list[int]] = {}
-    for place, one in enumerate(frames):
-        by_atoms.setdefault(len(one.graph.numbers), []).append(place)
-    parts: dict[int, _Part] = {}
-    for atoms, places in by_atoms.items():
-        some = [frames[place] for place in places]
-        size = room([one.graph for one in some])._replace(atoms=atoms)
-        graphs = stack([one.graph for one in some], potential.cutoff, size)
-        ways = _directions(atoms, len(some), directions, seed)
-        kind = graphs.positions.dtype
-        jacobians, predicted = _linearise(potential, params, graphs, ways.astype(kind))
-        labels = np.array([one.energy for one in some])
-        along = np.einsum("fmac,fac->fm", ways, np.stack([one.forces for one in some]))
-        wanted = np.concatenate([labels[:, None], along], axis=1)
-        differences = np.asarray(predicted, np.float64) - wanted
-        for row, place in enumerate(places):
-            parts[place] = _Part(np.asarray(jacobians[row]), differences[row], ways[row])
-    return _joined(potential, frames, [parts[place] for place in range(len(frames))])
+    parts = [
+        _part(potential, params, one, _directions(one, place, directions, seed), size)
+        for place, (one, size) in enumerate(zip(frames, _sizes(frames, one_size), strict=True))
+    ]
+    return _joined(potential, frames, parts)
+
+
+def _sizes(frames: Sequence[Piece], one_size: bool) -> list[Size]:
+    """Return the room each frame gets: few sizes, as compiling takes longer than running."""
+    steps = [step(len(one.graph.numbers)) for one in frames]
+    if one_size:
+        steps = [max(steps)] * len(steps)
+    edges: dict[int, int] = {}
+    for one, atoms in zip(frames, steps, strict=True):
+        edges[atoms] = max(edges.get(atoms, 0), one.graph.size.edges)
+    return [Size(atoms, rung(edges[atoms])) for atoms in steps]
 
 
 class _Part(NamedTuple):
@@ -100,6 +103,25 @@ class _Part(NamedTuple):
     jacobian: np.ndarray
     residual: np.ndarray
     ways: np.ndarray
+
+
+def _part(
+    potential: Potential,
+    params: PyTree,
+    one: Piece,
+    ways: Float[np.ndarray, "ways atoms 3"],
+    size: Size,
+) -> _Part:
+    """Return the rows of one frame."""
+    padded = pad(one.graph, size, potential.cutoff)
+    atoms, count = len(one.graph.numbers), len(ways)
+    room = np.zeros((-(-count // WAYS) * WAYS, size.atoms, 3), padded.positions.dtype)
+    room[:count, :atoms] = ways
+    jacobian, predicted = _linearise(potential, params, padded, room)
+    along = np.einsum("mac,ac->m", ways, one.forces)
+    wanted = np.concatenate([[one.energy], along])
+    residual = np.asarray(predicted, np.float64)[: count + 1] - wanted
+    return _Part(np.asarray(jacobian)[: count + 1], residual, ways)
 
 
 def _joined(potential: Potential, frames: Sequence[Piece], parts: Sequence[_Part]) -> Rows:
@@ -118,36 +140,30 @@ def _joined(potential: Potential, frames: Sequence[Piece], parts: Sequence[_Part
 
 
 def _directions(
-    atoms: int, frames: int, wanted: int | None, seed: int
-) -> Float[np.ndarray, "frames ways atoms 3"]:
+    one: Piece, place: int, wanted: int | None, seed: int
+) -> Float[np.ndarray, "ways atoms 3"]:
     """Return orthonormal directions: every coordinate, or random ones that mix them all."""
-    full = 3 * atoms
+    atoms = len(one.graph.numbers)
+    full, kind = 3 * atoms, one.graph.positions.dtype
     if wanted is None or wanted >= full:
-        every = np.eye(full, dtype=np.float32).reshape(full, atoms, 3)
-        return np.broadcast_to(every, (frames, full, atoms, 3))
-    rng = named_generator(seed, "directions")
-    basis = np.linalg.qr(rng.standard_normal((frames, full, wanted)))[0]
-    return basis.transpose(0, 2, 1).reshape(frames, wanted, atoms, 3).astype(np.float32)
+        return np.eye(full, dtype=kind).reshape(full, atoms, 3)
+    rng = named_generator(seed, "directions", place)
+    basis = np.linalg.qr(rng.standard_normal((full, wanted)))[0]
+    return basis.T.reshape(wanted, atoms, 3).astype(kind)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _linearise(
-    potential: Potential, params: PyTree, graphs: Graph, ways: Array
-) -> tuple[Float[Array, "frames rows params"], Float[Array, "frames rows"]]:
+    potential: Potential, params: PyTree, graph: Graph, ways: Array
+) -> tuple[Float[Array, "rows params"], Float[Array, " rows"]]:
     flat, unravel = ravel_pytree(params)
 
-    def one(given: tuple[Graph, Array]) -> tuple[Array, Array]:
-        graph, directions = given
+    def slope(positions: Array) -> Array:
+        at = graph._replace(positions=positions)
+        return jax.grad(lambda theta: energy(potential, unravel(theta), at))(flat)
 
-        def slope(positions: Array) -> Array:
-            at = graph._replace(positions=positions)
-            return jax.grad(lambda theta: energy(potential, unravel(theta), at))(flat)
-
-        here = jnp.asarray(graph.positions)
-        first, push = jax.linearize(slope, here)
-        jacobian = jnp.concatenate([first[None], -jax.vmap(push)(directions)])
-        value, forces = energy_and_forces(potential, params, graph)
-        along = jnp.einsum("mac,ac->m", directions, forces)
-        return jacobian, jnp.concatenate([value[None], along])
-
-    return jax.lax.map(one, (graphs, ways))
+    first, push = jax.linearize(slope, jnp.asarray(graph.positions))
+    jacobian = jnp.concatenate([first[None], -jax.vmap(push)(ways)])
+    value, forces = energy_and_forces(potential, params, graph)
+    along = jnp.einsum("mac,ac->m", ways, forces)
+    return jacobian, jnp.concatenate([value[None], along])

@@ -130,7 +130,8 @@ def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.
         noise = np.concatenate([noise, prior.noise(anchors) / keep])
         # a shift between levels of theory is none of the anchors' business.
         shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
-    scaled = jacobian * np.sqrt(prior.variance).astype(np.float32)
+    moves = prior.variance > 0
+    scaled = jacobian[:, moves] * np.sqrt(prior.variance[moves]).astype(np.float32)
     product = (scaled @ scaled.T).astype(np.float64)
     return Gram(rows, jacobian, prior.variance, product, shifted, noise)
 
@@ -187,8 +188,13 @@ def score(rows: Rows, errors: Float[np.ndarray, " rows"]) -> Score:
     return Score(rms(errors[rows.is_energy]), rms(errors[~rows.is_energy]))
 
 
-def best_factor(problem: Gram, factors: Sequence[float]) -> tuple[float, Score]:
-    """Return the scale of the prior that predicts left-out frames best, and how well."""
-    tried = [(score(problem.rows, problem.fit(factor).left_out), factor) for factor in factors]
-    best, factor = min(tried, key=lambda pair: pair[0].together)
-    return factor, best
+def promising(problem: Gram, factors: Sequence[float], most: int = 3) -> list[float]:
+    """Return the scale of the prior that leave-one-out prefers, and those just below it.
+
+    The linear model knows nothing of moves that are too long for it: it may prefer a scale that
+    the true model does worse with, but never one that is too small.
+    """
+    ordered = sorted(factors)
+    errors = [score(problem.rows, problem.fit(one).left_out).together for one in ordered]
+    best = int(np.argmin(errors))
+    return ordered[max(0, best - most + 1) : best + 1]

@@ -86,7 +86,7 @@ def _uniform(model: Model) -> Mapping[str, float]:
 
 
 DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-NEAR = (0.03, 0.1, 0.3, 1.0, 3.0)
+NEAR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 METHODS = {
     "shift": Method("shift", baseline=True, factors=(1.0,), steps=1, variance=_nothing),

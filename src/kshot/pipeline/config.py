@@ -33,7 +33,8 @@ class DrawConfig(Strict):
     strata: tuple[str, ...] = Field(default=(), description="only these; all if empty")
     without: tuple[str, ...] = Field(default=(), description="not these strata")
     most_atoms: int | None = Field(default=None, ge=1)
-    first: bool = Field(default=False, description="only the first member of each family")
+
+    members: tuple[str, ...] = Field(default=(), description="only members of these names")
 
     def draw(self) -> Draw:
         """Return it as the pipeline takes it."""

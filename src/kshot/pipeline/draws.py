@@ -30,7 +30,7 @@ class Draw(NamedTuple):
         strata: only families of these; all if empty.
         without: no families of these strata.
         most_atoms: no members with more.
-        first: only the first member of each family.
+        members: only members of these names; all if empty.
     """
 
     sampler: str
@@ -40,7 +40,7 @@ class Draw(NamedTuple):
     strata: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     most_atoms: int | None = None
-    first: bool = False
+    members: tuple[str, ...] = ()
 
     def concerns(self, family: Family, member: Member) -> bool:
         """Whether it draws a member."""
@@ -49,7 +49,7 @@ class Draw(NamedTuple):
             set(self.isotopes) <= here
             and (not self.strata or family.stratum in self.strata)
             and family.stratum not in self.without
-            and (member is family.members[0] or not self.first)
+            and (not self.members or member.name in self.members)
             and (self.most_atoms is None or len(member.structure) <= self.most_atoms)
         )
 

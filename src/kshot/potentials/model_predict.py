@@ -116,9 +116,8 @@ def predict_all(
 
 
 def _batch(count: int, size: Size) -> int:
-    """Return the least of `BATCHES` not below ``count``, unless that would be too many edges."""
-    bounded = [one for one in BATCHES if one == 1 or one * size.edges <= MOST_EDGES]
-    return next((one for one in bounded if one >= count), bounded[-1])
+    """Return the largest of `BATCHES` that is filled at least once, and has not too many edges."""
+    return max(one for one in BATCHES if one == 1 or one <= min(count, MOST_EDGES // size.edges))
 
 
 def _run(potential: Potential, params: PyTree, graphs: Graph) -> tuple[np.ndarray, np.ndarray]:
