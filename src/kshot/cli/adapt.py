@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,6 +65,7 @@ def adapt(
         )
     )
     if report is not None:
+        from kshot.pipeline.page import page_record
         from kshot.report import write
 
         write(report, page_record(done))
@@ -104,45 +105,6 @@ def evaluate(
     )
 
 
-def page_record(done: Done) -> dict[str, Any]:
-    """Return what the report shows of an adaptation."""
-    record = done.record
-    drift = record["drift"]
-    page: dict[str, Any] = {
-        "title": f"{Path(record['input']).stem}: {record['labels']} labels",
-        "summary": _sentence(record),
-        "methods": [
-            {
-                "name": one["method"],
-                "energy_meV": MEV * one["cv_energy_rmse_eV"],
-                "force_meV_per_A": MEV * one["cv_force_rmse_eV_per_A"],
-                "baseline": one["baseline"],
-                "chosen": one["method"] == record["chosen"]["method"],
-            }
-            for one in record["candidates"]
-        ],
-        "curve": [
-            {
-                "K": one["labels"],
-                "energy_meV": MEV * one["energy"],
-                "force_meV_per_A": MEV * one["forces"],
-                "predicted": one["predicted"],
-            }
-            for one in record["curve"]
-        ],
-        "provenance": {
-            name: record[name]
-            for name in ("start", "start_digest", "input", "level", "labels", "seed", "versions")
-        },
-    }
-    if drift:
-        page["forgetting"] = {
-            "before": MEV * drift["forces_before"],
-            "after": MEV * drift["forces_after"],
-        }
-    return page
-
-
 def _known(given: tuple[str, ...], names: tuple[str, ...]) -> None:
     from kshot.core.errors import UnknownNameError
 
@@ -151,20 +113,11 @@ def _known(given: tuple[str, ...], names: tuple[str, ...]) -> None:
             raise UnknownNameError(f"no method is called {name!r}. Known: {', '.join(names)}.")
 
 
-def _sentence(record: dict[str, Any]) -> str:
-    chosen = record["chosen"]
-    plain = " (a plain baseline: it did best)" if chosen["baseline"] else ""
-    return (
-        f"{record['labels']} labels of {record['level'] or 'an unknown level of theory'}; method "
-        f"{chosen['method']}{plain}; cross-validated inside the labels: energy "
-        f"{MEV * chosen['cv_energy_rmse_eV']:.1f} meV, forces "
-        f"{MEV * chosen['cv_force_rmse_eV_per_A']:.0f} meV/Å."
-    )
-
-
 def _tell(done: Done, output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from kshot.pipeline.page import sentence
 
     record = done.record
     table = Table("method", "energy meV", "forces meV/Å", "", title="left-out frames, RMSE")
@@ -175,7 +128,7 @@ def _tell(done: Done, output: Path) -> None:
         cells = (f"{MEV * energy:.1f}", f"{MEV * forces:.0f}", ", ".join(marks))
         table.add_row(one["method"], *cells)
     Console().print(table)
-    typer.echo(_sentence(record))
+    typer.echo(sentence(record))
     more = [one for one in record["curve"] if one["predicted"]]
     if more:
         guesses = "; ".join(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
-from kshot.atoms import Labelled
+from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
 from kshot.atoms.graph import unpad
 from kshot.core.errors import TaskError
@@ -25,6 +26,9 @@ from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
 from kshot.potentials.model_predict import predict_all
 from kshot.potentials.packed import Piece, pieces
+
+if TYPE_CHECKING:
+    from kshot.potentials.model_ase import ModelCalculator
 
 FOLDS = 5
 TINY = 1e-9  # eV, eV/Å: no error is so small that its logarithm matters
@@ -75,6 +79,22 @@ class Adapted:
     curve: tuple[Point, ...]
     drift: Drift | None
     notes: tuple[str, ...] = field(default=())
+
+    def energy(self, structure: Structure) -> float:
+        """Return the energy of a structure in eV."""
+        return self.model.predict([structure])[0].energy
+
+    def forces(self, structure: Structure) -> Float64[np.ndarray, "atoms 3"]:
+        """Return the forces on its atoms in eV/Å."""
+        return self.model.predict([structure])[0].forces
+
+    def calculator(self) -> ModelCalculator:
+        """Return an ASE calculator."""
+        return self.model.calculator()
+
+    def with_model(self, model: Model) -> Adapted:
+        """Return a copy with another model, such as one that says more of where it is from."""
+        return replace(self, model=model)
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the model as plain JSON values, in eV and eV/Å."""
@@ -260,7 +280,8 @@ def learning_curve(problem: Gram, factor: float, seed: int) -> tuple[Point, ...]
     if len(points) < 2:
         return tuple(points)
     x = np.log([one.labels for one in points])
-    columns = np.log(np.maximum([(one.energy, one.forces) for one in points], TINY)).T
+    measured = np.array([(one.energy, one.forces) for one in points], np.float64)
+    columns = np.log(np.maximum(measured, TINY)).T
     lines = [np.polyfit(x, column, 1) for column in columns]
     for size in (2 * count, 4 * count):
         # more labels never make a prediction worse than the last measured one.

@@ -22,7 +22,8 @@ from kshot.fewshot.as_labeler import ModelLabeler
 from kshot.fewshot.methods import METHODS
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
-from kshot.potentials.model import Model, Seen
+from kshot.pipeline.seen import seen_in
+from kshot.potentials.model import Model
 from kshot.potentials.model_file import load, save
 from kshot.potentials.model_starts import start_path
 
@@ -75,7 +76,7 @@ def adapt_file(request: Request) -> Done:
     seconds = time.perf_counter() - begun
     record = _record(request, start, given, adapted, seconds=seconds, paid=paid, notes=notes)
     model = adapted.model.with_(
-        seen=start.seen.joined(_seen(given)), record={**start.record, "adapted": record}
+        seen=start.seen.joined(seen_in(given)), record={**start.record, "adapted": record}
     )
     save(model, request.out, parent=None if request.whole else path)
     write(request.out.with_suffix(".labels.extxyz"), given)
@@ -144,16 +145,6 @@ def configurations(
             advance(1)
     points = descriptors(frames)
     return [frames[i] for i in np.sort(farthest_points(points, budget, seed=request.seed))]
-
-
-def _seen(labelled: Sequence[Labelled]) -> Seen:
-    levels = {one.labels.fingerprint.text for one in labelled if one.labels.fingerprint}
-    return Seen(
-        elements=tuple(sorted({int(z) for one in labelled for z in one.structure.numbers})),
-        charges=tuple(sorted({one.structure.charge for one in labelled})),
-        multiplicities=tuple(sorted({one.structure.multiplicity for one in labelled})),
-        levels=tuple(sorted(levels)),
-    )
 
 
 def _record(

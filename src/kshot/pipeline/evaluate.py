@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from kshot.atoms import Labelled
+from kshot.atoms import Failure, Labelled, Labels, Structure
 from kshot.core.errors import DataError
 from kshot.core.units import KCAL_PER_MOL
 from kshot.potentials.model import Model
@@ -79,6 +79,52 @@ def evaluate(
         float(np.abs(ours - theirs).mean()),
         _cosine(ours, theirs),
     )
+
+
+class Errors(NamedTuple):
+    """Root mean square errors, energies in eV less one constant, force components in eV/Å."""
+
+    energy: float
+    forces: float
+
+
+class Comparison(NamedTuple):
+    """Several models on the same frames: their errors, and pairs for a parity plot."""
+
+    errors: dict[str, Errors]
+    parity: dict[str, dict[str, list[float]]]
+
+
+def compare(
+    models: Mapping[str, Model],
+    frames: Sequence[Structure],
+    labels: Sequence[Labels | Failure],
+) -> Comparison:
+    """Return errors of models on frames, each model's energies less its own mean error.
+
+    An unadapted model knows nothing of the level of theory's shift: a constant is taken off all.
+    """
+    pairs = [
+        (frame, label)
+        for frame, label in zip(frames, labels, strict=True)
+        if not isinstance(label, Failure)
+    ]
+    energies = np.array([label.energy for _, label in pairs])
+    forces = np.concatenate([label.forces for _, label in pairs])
+    errors: dict[str, Errors] = {}
+    parity = {
+        "energy": {"label": (energies - energies.mean()).tolist()},
+        "forces": {"label": forces.ravel().tolist()},
+    }
+    for name, model in models.items():
+        allow = ("charges", "multiplicities", "levels")
+        said = model.predict([frame for frame, _ in pairs], allow=allow)
+        off = np.array([one.energy for one in said]) - energies
+        ours = np.concatenate([one.forces for one in said])
+        errors[name] = Errors(rms(off - off.mean()), rms(ours - forces))
+        parity["energy"][name] = (energies + off - off.mean() - energies.mean()).tolist()
+        parity["forces"][name] = ours.ravel().tolist()
+    return Comparison(errors, parity)
 
 
 def rms(values: Float[np.ndarray, "*any"]) -> float:

@@ -17,8 +17,9 @@ from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
 from kshot.pipeline.families import Chosen, chosen
 from kshot.pipeline.meta import Say, with_anchors, with_learned_prior
+from kshot.pipeline.seen import seen_in
 from kshot.potentials import EnergyForces, Potential, potentials
-from kshot.potentials.model import Model, Seen
+from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
 LOOSE = 10.0  # eV: E0s of lone atoms lie far from what an atom is worth in molecules
@@ -129,17 +130,6 @@ def build(config: TrainConfig, training: Mapping[str, Sequence[Piece]]) -> Poten
         cutoff=model.cutoff,
         neighbours=round(neighbours, 2),
         config=model.config,
-    )
-
-
-def seen_in(frames: Sequence[Labelled]) -> Seen:
-    """Return what labelled frames show a model."""
-    levels = {one.labels.fingerprint.text for one in frames if one.labels.fingerprint}
-    return Seen(
-        elements=tuple(sorted({int(z) for one in frames for z in one.structure.numbers})),
-        charges=tuple(sorted({one.structure.charge for one in frames})),
-        multiplicities=tuple(sorted({one.structure.multiplicity for one in frames})),
-        levels=tuple(sorted(levels)),
     )
 
 

@@ -198,4 +198,5 @@ def _silu_constant() -> float:
 
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         one = jnp.asarray(1.0)
-        return float(e3nn_jax.normalize_function(jax.nn.silu)(one) / jax.nn.silu(one))
+        normalise: Any = e3nn_jax.normalize_function  # annotated for floats, it maps arrays
+        return float(normalise(jax.nn.silu)(one) / jax.nn.silu(one))

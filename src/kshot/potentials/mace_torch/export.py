@@ -12,15 +12,13 @@ needs to trust nobody.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 FORMAT = "kshot mace-torch export"
 VERSION = 1
@@ -30,7 +28,7 @@ WARNING = (
 )
 
 
-def read_model(file: Path, *, trust_pickle: bool) -> torch.nn.Module:
+def read_model(file: Path, *, trust_pickle: bool) -> Any:  # noqa: ANN401 - torch is in the user's environment only
     """Return the model in a mace-torch file, on the CPU and in float64.
 
     Args:
@@ -45,8 +43,7 @@ def read_model(file: Path, *, trust_pickle: bool) -> torch.nn.Module:
         what = f"{file} is a pickle, and can run code when it is opened: only with --trust-pickle"
         raise PermissionError(what)
     sys.stderr.write(WARNING.format(file=file) + "\n")
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     torch.serialization.add_safe_globals([slice])  # e3nn 0.4.4 loads its constants so, on import
     model = torch.load(file, map_location="cpu", weights_only=False)
     if not isinstance(model, torch.nn.Module):
@@ -55,7 +52,7 @@ def read_model(file: Path, *, trust_pickle: bool) -> torch.nn.Module:
     return model.double()
 
 
-def exported(model: torch.nn.Module) -> dict[str, np.ndarray]:
+def exported(model: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 - a torch module
     """Return all that a model is, as arrays; the hyper-parameters are JSON under ``about``."""
     arrays = {
         f"state/{name}": value.detach().cpu().numpy() for name, value in model.state_dict().items()
@@ -124,7 +121,8 @@ def main() -> None:
         model = read_model(options.file, trust_pickle=options.trust_pickle)
     except (PermissionError, TypeError) as error:
         parser.exit(2, f"{error}\n")
-    np.savez_compressed(options.output, **exported(model))
+    arrays: dict[str, Any] = exported(model)
+    np.savez_compressed(options.output, **arrays)
     sys.stdout.write(f"wrote {options.output}\n")
 
 

@@ -9,6 +9,7 @@ features; a remainder means that they do not, and is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ SPARE = 4  # random equations per unknown
 
 
 def contraction_weights(
-    state: Mapping[str, Float[np.ndarray, "*shape"]], layer: int, l_max: int, degrees: int
+    state: Mapping[str, np.ndarray], layer: int, l_max: int, degrees: int
 ) -> dict[str, Float[np.ndarray, "elements channels 1 paths"]]:
     """Return the weights of mlip's contraction, by their name there.
 
@@ -34,11 +35,14 @@ def contraction_weights(
     """
     prefix = f"products.{layer}.symmetric_contractions.contractions"
     bases = [_orders(state, f"{prefix}.{degree}.") for degree in range(degrees)]
-    ours = _OurBasis(l_max, degrees, max(len(orders) for orders in bases))
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(SPARE * max(ours.paths), (l_max + 1) ** 2))
+    # tables in double precision; those of indices are of small integers.
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        ours = _OurBasis(l_max, degrees, max(len(orders) for orders in bases))
+        rng = np.random.default_rng(0)
+        features = rng.normal(size=(SPARE * max(ours.paths), (l_max + 1) ** 2))
+        evaluated = ours.values(features)
     found = {}
-    for degree, values in enumerate(ours.values(features)):
+    for degree, values in enumerate(evaluated):
         theirs = np.concatenate([_values(u, features, degree) for u, _ in bases[degree]], axis=-1)
         weights = np.concatenate([weight for _, weight in bases[degree]], axis=1)
         mapped = _least_squares(values, theirs, f"{prefix}.{degree}")
@@ -74,7 +78,7 @@ class _OurBasis:
 
     def __init__(self, l_max: int, degrees: int, correlation: int) -> None:
         from e3j.utils.options import Layout
-        from mlip.models.mace.symmetric_contraction import SymmetricContraction
+        from mlip.models.mace.symmetric_contraction import LinearIndexwise, SymmetricContraction
 
         module = SymmetricContraction(
             source_irreps=_harmonics(l_max),
@@ -84,9 +88,19 @@ class _OurBasis:
             num_channels=1,
             layout=Layout.TRAILING_CHANNELS,
         )
-        self._powers = module.expansion_layer()
-        self._sort = module.permutation_layer(self._powers.target)
-        self._blocks = module.linear_indexwise_layer(self._sort.target.regroup()).blocks
+        layers: Any = module  # mlip annotates its layers more narrowly than it makes them
+        self._powers = layers.expansion_layer()
+        self._sort = layers.permutation_layer(self._powers.target)
+        # made apart: a method of a module that is not being run cannot make another.
+        self._blocks = LinearIndexwise(
+            str(self._sort.target.regroup()),
+            _harmonics(degrees - 1),
+            num_indices=1,
+            num_channels=1,
+            kernel_init="FAN_IN",
+            rescale_gradients=False,
+            layout=Layout.TRAILING_CHANNELS,
+        ).blocks
         self.names = [f"weight{i}_{block.l}_{block.p}" for i, block in enumerate(self._blocks)]
         self.paths = [block.shape[1] for block in self._blocks]
 

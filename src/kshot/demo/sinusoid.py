@@ -1,6 +1,6 @@
 """Few-shot sinusoids end to end: meta-train, adapt to waves never seen, draw what came of it.
 
-    python -m kshot.demo [--steps 6000] [--shots 5] [--out sinusoid.png]
+    python -m kshot.demo.sinusoid [--steps 6000] [--shots 5] [--out sinusoid.png]
 
 The same network is trained three ways on the same tasks: jointly (then fine-tuned), by MAML, and
 with a closed-form Bayesian last layer.

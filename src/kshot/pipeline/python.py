@@ -1,0 +1,45 @@
+"""Adaptation from Python: `kshot.adapt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kshot.atoms import Labelled
+from kshot.core.cache import use_compile_cache
+from kshot.fewshot.adapt import Adapted
+from kshot.fewshot.adapt import adapt as adapt_model
+from kshot.fewshot.methods import METHODS
+from kshot.pipeline.preflight import check_labels, check_structures
+from kshot.pipeline.seen import seen_in
+from kshot.potentials.model import Model
+from kshot.potentials.model_file import load
+from kshot.potentials.model_starts import start_path
+
+
+def adapt(
+    start: Model | Path | str,
+    labelled: Sequence[Labelled],
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    keep: float = 1.0,
+    seed: int = 0,
+) -> Adapted:
+    """Adapt a start to K labelled structures, by the method that does best inside them.
+
+    Args:
+        start: a model, its file, or the name of a shipped start (``"bio-small"``).
+        labelled: the K: structures with energies in eV and forces in eV/Å.
+        methods: names in `kshot.fewshot.methods.METHODS` to choose among.
+        keep: how strongly other chemistry is held; 0 lets it be forgotten.
+        seed: of folds and directions.
+
+    Raises:
+        InputError: labels or structures that cannot be adapted to; nothing was computed yet.
+    """
+    use_compile_cache()
+    model = start if isinstance(start, Model) else load(start_path(start))
+    check_structures(model, [one.structure for one in labelled], ())
+    check_labels(model, labelled)
+    found = adapt_model(model, labelled, methods=methods, keep=keep, seed=seed)
+    return found.with_model(found.model.with_(seen=model.seen.joined(seen_in(labelled))))

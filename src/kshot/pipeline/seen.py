@@ -1,0 +1,19 @@
+"""What labelled frames show a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kshot.atoms import Labelled
+from kshot.potentials.model import Seen
+
+
+def seen_in(frames: Sequence[Labelled]) -> Seen:
+    """Return what labelled frames show a model."""
+    levels = {one.labels.fingerprint.text for one in frames if one.labels.fingerprint}
+    return Seen(
+        elements=tuple(sorted({int(z) for one in frames for z in one.structure.numbers})),
+        charges=tuple(sorted({one.structure.charge for one in frames})),
+        multiplicities=tuple(sorted({one.structure.multiplicity for one in frames})),
+        levels=tuple(sorted(levels)),
+    )
