@@ -109,22 +109,24 @@ def test_the_exact_meta_gradient_is_the_slope_however_it_is_taken(name):
     objective, task = as_objective(given.loss), meta.Task(given.support, given.query)
     ways = {
         "auto": meta.metagrads.exact(steps),
-        "unrolled, per step": meta.metagrads.unrolled(steps, memory="per_step"),
-        "mixed mode, nested": meta.metagrads.mixed_mode(steps, memory="nested"),
         "first order": meta.metagrads.first_order(steps),
     }
+    if name == "morse":  # each compiles for minutes with a network
+        ways |= {
+            "unrolled, per step": meta.metagrads.unrolled(steps, memory="per_step"),
+            "mixed mode, nested": meta.metagrads.mixed_mode(steps, memory="nested"),
+        }
     found = {
-        name: jax.jit(lambda part, one, way=way: way(part, objective, one))(given.learner, task)[1]
-        for name, way in ways.items()
+        kind: jax.jit(lambda part, one, way=way: way(part, objective, one))(given.learner, task)[1]
+        for kind, way in ways.items()
     }
     size = float(trees.norm(found["auto"].params))
     away = {
-        name: float(trees.norm(trees.subtract(one.params, found["auto"].params))) / size
-        for name, one in found.items()
+        kind: float(trees.norm(trees.subtract(one.params, found["auto"].params))) / size
+        for kind, one in found.items()
     }
-    assert away["unrolled, per step"] < 1e-11
-    assert away["mixed mode, nested"] < 1e-11
-    assert away["first order"] > 1e-3
+    assert away.pop("first order") > 1e-3
+    assert all(distance < 1e-11 for distance in away.values())
 
     @jax.jit
     def judged(params: PyTree) -> jax.Array:
@@ -133,7 +135,7 @@ def test_the_exact_meta_gradient_is_the_slope_however_it_is_taken(name):
         return given.loss(phi, task.query)
 
     rng = np.random.default_rng(5)
-    for _ in range(3):
+    for _ in range(2):
         way = jax.tree.map(
             lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), found["auto"].params
         )
