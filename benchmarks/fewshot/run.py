@@ -1,17 +1,16 @@
-"""Error against K on the held-out families, for every method: one command, which goes on where it ended.
+"""Error against K on the held-out families, for every method; run again, it goes on.
 
     python benchmarks/fewshot/run.py [--seeds 5] [--families uracil …]
 
-Reads the start `.cache/fewshot/bio-small.kshot` (or the shipped one), and the held-out configurations, which it draws
-and labels first if need be. Writes one file per job into ``results/``, then ``results.md`` and ``results.png``.
-Support and test frames are from independent trajectories.
+Reads a start, and the held-out configurations, which it draws and labels first if need be. Writes
+one file per job into ``results/``, then ``results.md`` and ``results.png``. Support and test frames
+are from independent trajectories.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def main() -> None:
             record["seconds"] = time.perf_counter() - begun
             partial = path.with_suffix(".tmp")
             partial.write_text(json.dumps(record) + "\n")
-            os.replace(partial, path)
+            partial.replace(path)
             print(f"{kind} {name}: {record['seconds']:.0f} s", flush=True)
             write_tables(folder, HERE, start.digest)
     write_tables(folder, HERE, start.digest)

@@ -1,4 +1,4 @@
-"""The closed-form methods: the product's own code, with the products of matrices shared between seeds and K."""
+"""The closed-form methods: the product's own code, its matrices shared between seeds and K."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Methods that move by gradient steps, through the engine: fine-tuning, and training from scratch.
 
-Rates are tuned for every family on its first support set by cross-validation inside it (three folds), as the
-closed-form methods tune theirs; the numbers of steps are the ones the target figures speak of.
+Rates are tuned for every family on its first ten shots, by two folds; the numbers of steps are the
+ones the target figures speak of.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def tuned(base: Model, some: Sequence[Piece], rates: Sequence[float]) -> float:
 
 
 def moved(base: Model, some: Sequence[Piece], rate: float, steps: int) -> Model:
-    """Return the model after so many Adam steps on all shots at once, its shift solved at the end."""
+    """Return the model after so many Adam steps on all shots, its shift solved at the end."""
     loss, data = _loss(base), packed(base, some)
     algorithm = meta.finetune(loss, meta.rules.adam(rate), steps)
     state = algorithm.init(jax.tree.map(jax.numpy.asarray, base.params))

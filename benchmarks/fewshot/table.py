@@ -42,8 +42,8 @@ def write_tables(folder: Path, out: Path, digest: str) -> None:
         "Made by `python benchmarks/fewshot/run.py`; not to be edited.",
         "",
         f"- start `{digest[:12]}`; {len(families)} held-out families: {', '.join(families)}",
-        "- labels GFN2-xTB at 300 K; shots and test frames (40 a family) from independent trajectories",
-        "- RMSE of total energies with the shift fitted on the support set only, and of force components;",
+        "- GFN2-xTB at 300 K; shots and test frames (40 a family) from independent trajectories",
+        "- RMSE of total energies, shift fitted on the support set only, and of force components;",
         "  mean over families, ± standard deviation over seeds of that mean",
         "",
     ]

@@ -1,4 +1,4 @@
-"""What a worker does once its call is ready: answer on a channel of its own, time, measure memory."""
+"""What a worker does once its call is ready: answer on its channel, time, measure memory."""
 
 import ctypes
 import gc

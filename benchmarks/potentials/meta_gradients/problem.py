@@ -1,4 +1,4 @@
-"""Two molecules, twenty displaced geometries each, labelled with GFN2; runs in kshot's environment."""
+"""Two molecules, twenty geometries each, labelled with GFN2; runs in kshot's environment."""
 
 import sys
 from pathlib import Path

@@ -28,7 +28,7 @@ def ratio(rows: dict[str, Any], above: str, below: str) -> str:
 
 def table(rows: dict[str, Any]) -> list[str]:
     lines = [
-        "| contestant | CPU (ms) | wall (ms) | peak (MiB) | XLA (MiB) | compile (s) | loss | norm |",
+        "| contestant | CPU ms | wall ms | peak MiB | XLA MiB | compile s | loss | norm |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for key, row in rows.items():
@@ -72,7 +72,7 @@ def text(kept: dict[str, Any]) -> str:
     lines += [f"{machine['processor']}, {machine['cpus']} CPUs; one thread each; float32.", ""]
     lines += [
         "Medians over rounds in which the contestants work in turn. Peak is resident memory above",
-        "that before the call; XLA is the compiler's own figure for temporary memory. Ratios are of",
+        "that before the call; XLA is the compiler's figure for temporary memory. Ratios are of",
         "CPU time, medians over rounds with their range. Same weights on both sides.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""One contestant of mace-torch's: ``torch_worker.py POTENTIAL MOLECULE WAY K``; one thread, float32.
+"""A contestant of mace-torch's: ``torch_worker.py POTENTIAL MOLECULE WAY K``; one thread, float32.
 
 Plain autograd, eager, as mace-torch trains. Every inner step has positions of its own: were they
 shared, the forces of later steps would have a path through φ, be wrong, and cost exponentially.
