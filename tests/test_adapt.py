@@ -7,7 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from kshot import meta
-from kshot.atoms import Labelled, Structure
+from kshot.atoms import Labelled
 from kshot.core.errors import TaskError
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_rows, as_anchors
@@ -17,22 +17,10 @@ from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_l
 from kshot.labelers import labeler
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
+from methanol import METHANOL
 
 ELEMENTS = (1, 6, 8)
 E0S = {1: -1.0, 6: -2.0, 8: -3.0}
-METHANOL = Structure(
-    np.array([6, 8, 1, 1, 1, 1]),
-    np.array(
-        [
-            [-0.05, 0.66, 0.0],
-            [-0.05, -0.76, 0.0],
-            [-1.09, 0.98, 0.0],
-            [0.44, 1.07, 0.89],
-            [0.44, 1.07, -0.89],
-            [0.87, -1.06, 0.0],
-        ]
-    ),
-)
 
 
 def start(seed: int = 0) -> Model:

@@ -23,20 +23,7 @@ from kshot.pipeline.template import template
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
 from kshot.potentials.model_file import load, save
-
-METHANOL = Structure(
-    np.array([6, 8, 1, 1, 1, 1]),
-    np.array(
-        [
-            [-0.05, 0.66, 0.0],
-            [-0.05, -0.76, 0.0],
-            [-1.09, 0.98, 0.0],
-            [0.44, 1.07, 0.89],
-            [0.44, 1.07, -0.89],
-            [0.87, -1.06, 0.0],
-        ]
-    ),
-)
+from methanol import METHANOL
 
 
 def run(*words: str | Path) -> str:
