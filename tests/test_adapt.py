@@ -188,7 +188,7 @@ def test_anchors_bound_what_is_forgotten():
     before = [one.forces_before for one in lost]
     after = [one.forces_after for one in lost]
     assert max(before) < 1e-5
-    assert after[2] < 0.9 * after[0]
+    assert after[2] < 0.5 * after[0]  # less than half is lost
     assert after[1] <= after[0] * 1.01
     assert anchor_rows(start()) is None
 

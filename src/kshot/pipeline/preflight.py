@@ -11,15 +11,17 @@ from kshot.atoms import Labelled, Structure
 from kshot.atoms.check import require_sound
 from kshot.atoms.files import scan
 from kshot.core.errors import DataError, TaskError, UnitError
+from kshot.core.units import BOHR, HARTREE, KCAL_PER_MOL, KJ_PER_MOL
 from kshot.potentials.model import Model
 
 FEWEST = 2
+ATOMIC = BOHR / HARTREE
 SLOPES = {
-    "Hartree/Bohr": 0.0194469,
-    "kcal/mol/Å": 23.0605,
-    "kJ/mol/Å": 96.4853,
+    "Hartree/Bohr": ATOMIC,
+    "kcal/mol/Å": 1 / KCAL_PER_MOL,
+    "kJ/mol/Å": 1 / KJ_PER_MOL,
     "gradients instead of forces, in eV/Å": -1.0,
-    "gradients instead of forces, in Hartree/Bohr": -0.0194469,
+    "gradients instead of forces, in Hartree/Bohr": -ATOMIC,
 }
 NEAR = 1.6  # a slope within this factor of a unit's is explained by it
 SURE = 0.7  # a correlation below it tells nothing
