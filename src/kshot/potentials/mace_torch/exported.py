@@ -19,7 +19,7 @@ ENVELOPE = 5  # the power of mlip's polynomial envelope
 FIRST = {"RealAgnosticInteractionBlock": False, "RealAgnosticResidualInteractionBlock": True}
 LATER = "RealAgnosticResidualInteractionBlock"
 EXPECTED, AGAIN = "an npz that export.py wrote", "Export the model again."
-TODO = "mlip's MACE has no counterpart of it; kshot cannot import this model."
+REMEDY = "mlip's MACE has no counterpart of it; kshot cannot import this model."
 
 
 class Exported(NamedTuple):
@@ -94,7 +94,7 @@ def sizes(exported: Exported) -> Sizes:
     given = exported.hyper_parameters
     for name, wanted in _fixed(given).items():
         if given[name] != wanted:
-            raise ModelFileError(f"{name} = {wanted!r}", repr(given[name]), TODO)
+            raise ModelFileError(f"{name} = {wanted!r}", repr(given[name]), REMEDY)
     channels, node_symmetry = _uniform("product_irreps", given["product_irreps"][0])
     _, l_max = _uniform("spherical_harmonics", given["spherical_harmonics"], 1)
     layers = len(given["interactions"])
@@ -106,10 +106,10 @@ def sizes(exported: Exported) -> Sizes:
     _same("target_irreps", given["target_irreps"], [_irreps(channels, l_max)] * layers)
     orders = {order for product in given["correlation"] for order in product}
     if len(orders) > 1:
-        raise ModelFileError("one correlation for all layers and irreps", f"{orders}", TODO)
+        raise ModelFileError("one correlation for all layers and irreps", f"{orders}", REMEDY)
     scalars = re.fullmatch(r"(\d+)x0e", given["MLP_irreps"])
     if not scalars:
-        raise ModelFileError("MLP_irreps of scalars (0e) only", given["MLP_irreps"], TODO)
+        raise ModelFileError("MLP_irreps of scalars (0e) only", given["MLP_irreps"], REMEDY)
     first = FIRST[given["interactions"][0]]
     return Sizes(channels, l_max, node_symmetry, orders.pop(), int(scalars[1]), first)
 
@@ -118,10 +118,10 @@ def _fixed(given: dict[str, Any]) -> dict[str, Any]:
     """Return what fields must be, given the others."""
     layers = len(given["interactions"])
     if layers < 2:
-        raise ModelFileError("num_interactions of at least 2", f"{layers}", TODO)
+        raise ModelFileError("num_interactions of at least 2", f"{layers}", REMEDY)
     first = given["interactions"][0]
     if first not in FIRST:
-        raise ModelFileError(f"interaction_cls_first: {' or '.join(FIRST)}", first, TODO)
+        raise ModelFileError(f"interaction_cls_first: {' or '.join(FIRST)}", first, REMEDY)
     return {
         "class": "ScaleShiftMACE",
         "radial_type": "BesselBasis",
@@ -154,10 +154,10 @@ def _uniform(field: str, text: str, channels: int | None = None) -> tuple[int, i
     l_max = len(terms) - 1
     if not count or (channels and count != channels) or terms != _irreps(count, l_max).split("+"):
         expected = f"{field} with as many channels in every degree, of parity (-1)^l"
-        raise ModelFileError(expected, text, TODO)
+        raise ModelFileError(expected, text, REMEDY)
     return count, l_max
 
 
 def _same(field: str, got: list[str], wanted: list[str]) -> None:
     if [text.replace(" ", "") for text in got] != wanted:
-        raise ModelFileError(f"{field} = {wanted}", f"{got}", TODO)
+        raise ModelFileError(f"{field} = {wanted}", f"{got}", REMEDY)
