@@ -66,10 +66,8 @@ class Network(Potential):
 
     def energies(self, params: PyTree, graph: Graph) -> Float[Array, " atoms"]:
         """Return each atom's share of the energy in eV."""
-        with _their_ways():
-            found: Any = self.network.apply(params, _as_mlip(graph))
-        shares = found.nodes.features["energy"].reshape(graph.numbers.shape)
-        return jnp.where(graph.real, shares, 0)
+        return _energies(self, params, jax.tree.map(jnp.asarray, graph))
+
 
 
 def network(
@@ -125,6 +123,16 @@ def _network(potential: Network) -> MLIPNetwork:
         avg_num_neighbors=potential.neighbours,
     )
     return kind(kind.Config.model_validate_json(potential.config), info)
+
+
+# mlip's Python takes seconds to trace. Inside a jit of its own it is traced once for each size, no
+# matter in how many programs and under which derivatives it stands.
+@functools.partial(jax.jit, static_argnums=0)
+def _energies(potential: Network, params: PyTree, graph: Graph) -> Float[Array, " atoms"]:
+    with _their_ways():
+        found: Any = potential.network.apply(params, _as_mlip(graph))
+    shares = found.nodes.features["energy"].reshape(graph.numbers.shape)
+    return jnp.where(graph.real, shares, 0)
 
 
 @functools.partial(jax.jit, static_argnums=0)  # one compilation; eagerly it would be hundreds
