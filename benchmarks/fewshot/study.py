@@ -9,10 +9,11 @@ import numpy as np
 
 from kshot.atoms import Labelled
 from kshot.core.seeds import named_generator
-from kshot.fewshot.adapt import MOST_ROWS, apply, choose_among, fit, to_pieces
+from kshot.fewshot.adapt import MOST_ROWS, choose_among, fitted, to_pieces
 from kshot.fewshot.anchors import anchor_rows, drift
 from kshot.fewshot.jacobian import rows
-from kshot.fewshot.least_squares import gram
+from kshot.fewshot.judge import shots as ready
+from kshot.fewshot.least_squares import grams
 from kshot.fewshot.methods import METHODS, prior_of
 from kshot.pipeline.config import load_config
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
@@ -68,20 +69,20 @@ def closed_form(
     directions = MOST_ROWS // max(shots) - 1
     own = rows(start.potential, start.params, pieces, directions=directions)
     anchors = anchor_rows(start)
-    problems = {name: gram(own, prior_of(way, start), anchors) for name, way in METHODS.items()}
+    problems = grams(own, {name: prior_of(way, start) for name, way in METHODS.items()}, anchors)
     told = []
     for seed in seeds:
         order = order_of(seed, len(pool))
         for k in shots:
             here = order[:k]
-            some = [pieces[i] for i in here]
             parts = {name: problem.of(here) for name, problem in problems.items()}
-            adapted = choose_among(start, some, parts, seed)
+            some = ready(start, [pieces[i] for i in here], parts["shift"].rows)
+            adapted = choose_among(some, parts, seed)
             for one in adapted.candidates:
                 name = one.method.name
                 model = adapted.model
                 if name != adapted.chosen.method.name:
-                    model = apply(start, fit(start, parts[name], some, one.factor, one.steps))
+                    model = fitted(some, parts[name], one)
                 told.append(
                     row(name, k, seed, model, asked) | {"cv": list(one.error), "factor": one.factor}
                 )

@@ -5,8 +5,7 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,41 +14,22 @@ from jaxtyping import Float64
 
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
-from kshot.atoms.graph import unpad
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
-from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.least_squares import Fit, Gram, Score, gram, places, promising, score
-from kshot.fewshot.methods import METHODS, Method, moved, prior_of
-from kshot.potentials.compare import RIDGE
+from kshot.fewshot.jacobian import rows
+from kshot.fewshot.judge import Candidate, Shots, fits, judged, shots
+from kshot.fewshot.least_squares import Fit, Gram, grams, score
+from kshot.fewshot.methods import METHODS, moved, prior_of
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import predict_all
 from kshot.potentials.packed import Piece, pieces
 
 if TYPE_CHECKING:
     from kshot.potentials.model_ase import ModelCalculator
 
-FOLDS = 5
 TINY = 1e-9  # eV, eV/Å: no error is so small that its logarithm matters
 MOST_ROWS = 1500  # of all K frames: bounds time and memory; beyond it forces are seen along fewer
 # directions per frame
-
-
-class Candidate(NamedTuple):
-    """What cross-validation inside the K labels says of one method.
-
-    Args:
-        method: which.
-        factor: of its prior's variances, chosen by leave-one-out.
-        steps: of Gauss-Newton, chosen by cross-validation.
-        error: of frames left out, by the true (not the linearised) model.
-    """
-
-    method: Method
-    factor: float
-    steps: int
-    error: Score
 
 
 class Point(NamedTuple):
@@ -122,6 +102,7 @@ def adapt(
     methods: Sequence[str] = tuple(METHODS),
     keep: float = 1.0,
     seed: int = 0,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Adapt a start to K labelled structures.
 
@@ -131,6 +112,8 @@ def adapt(
         methods: names in `kshot.fewshot.methods.METHODS` to choose among.
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
+        told: called with the name of each part of the work when it is done; derivatives,
+            anchors, and each method.
 
     Raises:
         TaskError: too few labels.
@@ -141,23 +124,35 @@ def adapt(
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
     own = rows(start.potential, start.params, frames, directions=directions, seed=seed)
+    told("derivatives")
     anchors = anchor_rows(start) if keep > 0 else None
-    problems = {name: gram(own, prior_of(METHODS[name], start), anchors, keep) for name in methods}
-    return choose_among(start, frames, problems, seed)
+    told("anchors")
+    problems = grams(own, {name: prior_of(METHODS[name], start) for name in methods}, anchors, keep)
+    return choose_among(shots(start, frames, own), problems, seed, told)
 
 
 def choose_among(
-    start: Model, frames: Sequence[Piece], problems: Mapping[str, Gram], seed: int
+    some: Shots,
+    problems: Mapping[str, Gram],
+    seed: int,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Return the model adapted by the best of some methods, whose problems are set up already."""
-    candidates = [
-        judged(start, METHODS[name], problem, frames, seed) for name, problem in problems.items()
-    ]
+    candidates = []
+    for name, problem in problems.items():
+        candidates.append(judged(some, METHODS[name], problem, seed))
+        told(name)
     best = min(candidates, key=lambda one: one.error.together)
-    fitted = fit(start, problems[best.method.name], frames, best.factor, best.steps)
-    model = apply(start, fitted)
-    curve = learning_curve(problems[best.method.name], best.factor, seed)
-    return Adapted(model, best, tuple(candidates), curve, drift(start, model))
+    problem = problems[best.method.name]
+    model = fitted(some, problem, best)
+    curve = learning_curve(problem, best.factor, seed)
+    return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
+
+
+def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
+    """Return the start adapted to all labels in the way of a candidate."""
+    *_, (found, _) = fits(some, problem.solve(way.factor), way.steps)
+    return apply(some.start, found)
 
 
 def to_pieces(start: Model, labelled: Sequence[Labelled]) -> list[Piece]:
@@ -166,101 +161,12 @@ def to_pieces(start: Model, labelled: Sequence[Labelled]) -> list[Piece]:
     return pieces(labelled, start.potential.cutoff, sums, start.dtype)
 
 
-def judged(
-    start: Model, method: Method, problem: Gram, frames: Sequence[Piece], seed: int
-) -> Candidate:
-    """Return a method's error on frames left out, its options chosen inside.
-
-    Leave-one-out of the linearised model says which scales of the prior are worth a try;
-    cross-validation of the true model chooses among them, and the number of steps.
-    """
-    order = named_generator(seed, "folds").permutation(len(frames))
-    folds = np.array_split(order, min(FOLDS, len(frames)))
-    ways = itertools.product(promising(problem, method.factors), range(1, method.steps + 1))
-    tried = [
-        Candidate(method, *way, _cross_validated(start, problem, frames, folds, way))
-        for way in ways
-    ]
-    return min(tried, key=lambda one: one.error.together)
-
-
-def _cross_validated(
-    start: Model,
-    problem: Gram,
-    frames: Sequence[Piece],
-    folds: Sequence[np.ndarray],
-    way: tuple[float, int],
-) -> Score:
-    """Return the true model's error on frames left out, for one scale and number of steps."""
-    errors = np.full(len(problem.rows.frame), np.nan)
-    for fold in folds:
-        rest = np.setdiff1d(np.arange(len(frames)), fold)
-        part = fit(start, problem.of(rest), [frames[i] for i in rest], *way)
-        some = [frames[i] for i in fold]
-        errors[places(problem.rows, fold)] = residuals(
-            apply(start, part), problem.rows.of(fold), some, part
-        )
-    return score(problem.rows, errors)
-
-
-def fit(start: Model, problem: Gram, frames: Sequence[Piece], factor: float, steps: int) -> Fit:
-    """Return the fit after so many Gauss-Newton steps, all with the Jacobian of the start."""
-    found = problem.fit(factor)
-    for _ in range(steps - 1):
-        labelled = len(problem.rows.frame)
-        model = apply(start, found)
-        here = residuals(model, problem.rows, frames, found, shifted=False)
-        back = problem.jacobian[:labelled] @ found.move.astype(np.float32)
-        found = problem.fit(factor, here - back)
-    return _shifted(start, problem, frames, found)
-
-
-def _shifted(start: Model, problem: Gram, frames: Sequence[Piece], found: Fit) -> Fit:
-    """Return the fit with the shifts that the true model needs: it is not quite linear."""
-    own = problem.rows
-    energies = residuals(apply(start, found), own, frames, found)[own.is_energy]
-    counts = own.counts[own.frame[own.is_energy]]
-    atoms = counts.sum(1, keepdims=True)
-    normal = (counts / atoms).T @ (counts / atoms) + RIDGE * np.eye(counts.shape[1])
-    more = -np.linalg.solve(normal, (counts / atoms).T @ (energies / atoms[:, 0]))
-    return found._replace(shifts=found.shifts + more)
-
-
 def apply(start: Model, found: Fit) -> Model:
     """Return the start moved by a fit; shifts of elements go into its E0s."""
     e0s = dict(start.e0s)
     for number, shift in zip(start.potential.elements, found.shifts, strict=True):
         e0s[number] += float(shift)
     return start.with_(params=moved(start.params, found.move), e0s=e0s)
-
-
-def residuals(
-    model: Model,
-    own: Rows,
-    frames: Sequence[Piece],
-    found: Fit,
-    *,
-    shifted: bool = True,
-) -> np.ndarray:
-    """Return the true model's prediction less label, for rows of frames, in the rows' order.
-
-    Args:
-        model: the start moved by ``found``.
-        own: rows of exactly these frames.
-        frames: likewise.
-        found: whose shifts belong to the prediction, if ``shifted``.
-        shifted: whether they do.
-    """
-    structures = [unpad(one.graph) for one in frames]
-    predicted = predict_all(model.potential, model.params, structures, model.dtype)
-    out = np.empty(len(own.frame))
-    for place, (one, (energy, forces)) in enumerate(zip(frames, predicted, strict=True)):
-        here = own.frame == place
-        extra = own.counts[place] @ found.shifts if shifted else 0.0
-        out[here & own.is_energy] = energy + extra - one.energy
-        along = np.einsum("mac,ac->m", own.ways[place], forces - one.forces)
-        out[here & ~own.is_energy] = along[np.isfinite(along)]
-    return out
 
 
 def learning_curve(problem: Gram, factor: float, seed: int) -> tuple[Point, ...]:
@@ -275,7 +181,7 @@ def learning_curve(problem: Gram, factor: float, seed: int) -> tuple[Point, ...]
     points = []
     for size in sizes:
         part = problem.of(order[:size])
-        found = score(part.rows, part.fit(factor).left_out)
+        found = score(part.rows, part.solve(factor).left_out())
         points.append(Point(size, found.energy, found.forces, predicted=False))
     if len(points) < 2:
         return tuple(points)

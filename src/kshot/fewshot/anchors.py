@@ -13,9 +13,10 @@ import numpy as np
 
 from kshot.atoms import Labelled, Labels, Structure
 from kshot.atoms.e0s import E0s
+from kshot.atoms.graph import graph
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import predict_all
+from kshot.potentials.model_predict import predict_stacks, stacks
 from kshot.potentials.packed import pieces
 
 NAME = "anchors"
@@ -83,7 +84,10 @@ def drift(start: Model, adapted: Model) -> Drift | None:
 
 def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
     structures = [one.structure for one in held]
-    found = predict_all(model.potential, model.params, structures, model.dtype)
+    graphs = [graph(one, model.potential.cutoff, model.dtype) for one in structures]
+    found = predict_stacks(
+        model.potential, model.params, stacks(model.potential, graphs, one_size=True)
+    )
     sums = E0s(model.e0s, "dictionary").sums(structures)
     energies = np.array([energy for energy, _ in found]) + sums
     off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]

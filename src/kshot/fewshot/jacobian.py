@@ -16,14 +16,15 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from kshot.atoms.graph import Graph, Size, pad, rung
+from kshot.atoms.graph import Graph, Size, pad
 from kshot.core.seeds import named_generator
 from kshot.potentials import Potential
-from kshot.potentials.derived import energy, energy_and_forces
-from kshot.potentials.model_predict import step
+from kshot.potentials.derived import energy
+from kshot.potentials.model_predict import ladder, predict_stacks, stacks, step
 from kshot.potentials.packed import Piece
 
-WAYS = 16  # directions are filled up to a multiple of it, as each number is a program
+WAYS = 16  # directions are filled up to a multiple of it, as each number is a program; below it,
+# to a power of two
 
 
 class Rows(NamedTuple):
@@ -79,22 +80,24 @@ def rows(
         seed: of directions, where they are fewer.
         one_size: give all frames the room of the largest: one program, for few rows each.
     """
+    graphs = [one.graph for one in frames]
+    said = predict_stacks(potential, params, stacks(potential, graphs, one_size=one_size))
     parts = [
-        _part(potential, params, one, _directions(one, place, directions, seed), size)
-        for place, (one, size) in enumerate(zip(frames, _sizes(frames, one_size), strict=True))
+        _part(potential, params, one, size, _directions(one, place, directions, seed), here)
+        for place, (one, size, here) in enumerate(
+            zip(frames, _sizes(potential, graphs, one_size), said, strict=True)
+        )
     ]
     return _joined(potential, frames, parts)
 
 
-def _sizes(frames: Sequence[Piece], one_size: bool) -> list[Size]:
-    """Return the room each frame gets: few sizes, as compiling takes longer than running."""
-    steps = [step(len(one.graph.numbers)) for one in frames]
+def _sizes(potential: Potential, graphs: Sequence[Graph], one_size: bool) -> list[Size]:
+    """Return the room each graph gets: the same as for predictions, as tracing takes seconds."""
+    steps = [step(one.size.atoms) for one in graphs]
     if one_size:
         steps = [max(steps)] * len(steps)
-    edges: dict[int, int] = {}
-    for one, atoms in zip(frames, steps, strict=True):
-        edges[atoms] = max(edges.get(atoms, 0), one.graph.size.edges)
-    return [Size(atoms, rung(edges[atoms])) for atoms in steps]
+    edges = ladder(potential).edges
+    return [Size(atoms, edges[atoms]) for atoms in steps]
 
 
 class _Part(NamedTuple):
@@ -109,19 +112,24 @@ def _part(
     potential: Potential,
     params: PyTree,
     one: Piece,
-    ways: Float[np.ndarray, "ways atoms 3"],
     size: Size,
+    ways: Float[np.ndarray, "ways atoms 3"],
+    predicted: tuple[float, np.ndarray],
 ) -> _Part:
     """Return the rows of one frame."""
     padded = pad(one.graph, size, potential.cutoff)
     atoms, count = len(one.graph.numbers), len(ways)
-    room = np.zeros((-(-count // WAYS) * WAYS, size.atoms, 3), padded.positions.dtype)
+    room = np.zeros((_room(count), size.atoms, 3), padded.positions.dtype)
     room[:count, :atoms] = ways
-    jacobian, predicted = _linearise(potential, params, padded, room)
-    along = np.einsum("mac,ac->m", ways, one.forces)
-    wanted = np.concatenate([[one.energy], along])
-    residual = np.asarray(predicted, np.float64)[: count + 1] - wanted
+    jacobian = _linearise(potential, params, padded, room)
+    energy, forces = predicted
+    along = np.einsum("mac,ac->m", ways, forces - one.forces)
+    residual = np.concatenate([[energy - one.energy], along])
     return _Part(np.asarray(jacobian)[: count + 1], residual, ways)
+
+
+def _room(count: int) -> int:
+    return 1 << (count - 1).bit_length() if count < WAYS else -(-count // WAYS) * WAYS
 
 
 def _joined(potential: Potential, frames: Sequence[Piece], parts: Sequence[_Part]) -> Rows:
@@ -155,7 +163,8 @@ def _directions(
 @functools.partial(jax.jit, static_argnums=0)
 def _linearise(
     potential: Potential, params: PyTree, graph: Graph, ways: Array
-) -> tuple[Float[Array, "rows params"], Float[Array, " rows"]]:
+) -> Float[Array, "rows params"]:
+    """Return the derivative by the parameters of the energy, and of forces along directions."""
     flat, unravel = ravel_pytree(params)
 
     def slope(positions: Array) -> Array:
@@ -163,7 +172,4 @@ def _linearise(
         return jax.grad(lambda theta: energy(potential, unravel(theta), at))(flat)
 
     first, push = jax.linearize(slope, jnp.asarray(graph.positions))
-    jacobian = jnp.concatenate([first[None], -jax.vmap(push)(ways)])
-    value, forces = energy_and_forces(potential, params, graph)
-    along = jnp.einsum("mac,ac->m", ways, forces)
-    return jacobian, jnp.concatenate([value[None], along])
+    return jnp.concatenate([first[None], -jax.vmap(push)(ways)])

@@ -11,7 +11,8 @@ anchors: rows that ask the model to stay what it was, elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -51,12 +52,10 @@ class Fit(NamedTuple):
     Args:
         move: δ, of flat parameters.
         shifts: s of each of the potential's elements, in eV.
-        left_out: prediction less label of each labelled row, by the fit to all other frames.
     """
 
     move: Float[np.ndarray, " params"]
     shifts: Float[np.ndarray, " kinds"]
-    left_out: Float[np.ndarray, " rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,47 +92,119 @@ class Gram:
             noise=self.noise[keep],
         )
 
-    def fit(self, factor: float = 1.0, residual: Float[np.ndarray, " rows"] | None = None) -> Fit:
-        """Return the fit for the prior's variances times a factor.
-
-        Args:
-            factor: of the variances.
-            residual: of the labelled rows, in place of their own: for a later Gauss-Newton step.
-        """
-        right = np.zeros(len(self.noise))
-        labelled = len(self.rows.residual)
-        right[:labelled] = self.rows.residual if residual is None else residual
+    def solve(self, factor: float = 1.0) -> Solved:
+        """Return the solution for the prior's variances times a factor."""
         covariance = factor * self.product + SHIFT**2 * (self.shifted @ self.shifted.T)
         # products are taken in float32: what is below their rounding is no information.
         rounding = ROUNDING * factor * self.product.diagonal().max(initial=0.0)
         covariance[np.diag_indices_from(covariance)] += self.noise + rounding
-        inverse = _inverse(covariance)
-        alpha = inverse @ right
-        move = -factor * self.variance * (self.jacobian.T @ alpha.astype(np.float32))
-        shifts = -(SHIFT**2) * (self.shifted.T @ alpha)
-        return Fit(move, shifts, _left_out(self.rows, inverse, alpha))
+        return Solved(self, factor, _inverse(covariance))
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A linear problem solved for one scale of its prior: any fit from it costs little.
+
+    Args:
+        problem: what was solved.
+        factor: of the prior's variances.
+        inverse: C⁻¹, of all rows.
+    """
+
+    problem: Gram
+    factor: float
+    inverse: Float[np.ndarray, "all all"]
+
+    def fit(
+        self,
+        residual: Float[np.ndarray, " rows"] | None = None,
+        *,
+        without: Sequence[int] | np.ndarray = (),
+    ) -> Fit:
+        """Return the fit to the labelled frames, or to all but some of them.
+
+        Args:
+            residual: of the labelled rows, in place of their own: for a later Gauss-Newton step.
+            without: frames that are left out, as if they had no labels.
+        """
+        problem, alpha = self.problem, self._alpha(residual)
+        if len(without):
+            # what is left out has no multiplier in the fit to the rest.
+            gone = places(problem.rows, without)
+            alpha = alpha - self.inverse[:, gone] @ self._errors(gone, alpha)
+            alpha[gone] = 0
+        move = -self.factor * problem.variance * (problem.jacobian.T @ alpha.astype(np.float32))
+        return Fit(move, -(SHIFT**2) * (problem.shifted.T @ alpha))
+
+    def left_out(self) -> Float[np.ndarray, " rows"]:
+        """Return the error on each frame of the fit to all others: exact for a linear model."""
+        alpha, frame = self._alpha(None), self.problem.rows.frame
+        errors = np.empty(len(frame))
+        for one in np.unique(frame):
+            here = np.flatnonzero(frame == one)
+            errors[here] = self._errors(here, alpha)
+        return errors
+
+    def _alpha(self, residual: Float[np.ndarray, " rows"] | None) -> Float[np.ndarray, " all"]:
+        given = self.problem.rows.residual if residual is None else residual
+        return self.inverse[:, : len(given)] @ given
+
+    def _errors(
+        self, here: Int[np.ndarray, " some"], alpha: Float[np.ndarray, " all"]
+    ) -> Float[np.ndarray, " some"]:
+        """Return the errors on some rows of the fit to all others."""
+        block = self.inverse[np.ix_(here, here)]
+        return scipy.linalg.solve(block, alpha[here], assume_a="pos")
 
 
 def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.0) -> Gram:
-    """Return the linear problem of labelled rows.
+    """Return the linear problem of labelled rows under one prior; see `grams`."""
+    return grams(rows, {"": prior}, anchors, keep)[""]
+
+
+def grams(
+    rows: Rows, priors: Mapping[str, Prior], anchors: Rows | None = None, keep: float = 1.0
+) -> dict[str, Gram]:
+    """Return the linear problems of labelled rows under several priors, which share the Jacobian.
 
     Args:
         rows: labelled.
-        prior: what is known before.
+        priors: what is known before, by name.
         anchors: rows on which predictions are to stay what they are; their residuals are ignored.
         keep: how strongly, against labels of equal noise; 0 leaves anchors out.
     """
-    jacobian, noise = rows.jacobian, prior.noise(rows)
+    if keep <= 0:
+        anchors = None
+    jacobian = rows.jacobian
     shifted = np.where(rows.is_energy[:, None], rows.counts[rows.frame], 0)
-    if anchors is not None and keep > 0:
+    if anchors is not None:
         jacobian = np.concatenate([jacobian, anchors.jacobian])
-        noise = np.concatenate([noise, prior.noise(anchors) / keep])
         # a shift between levels of theory is none of the anchors' business.
         shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
-    moves = prior.variance > 0
-    scaled = jacobian[:, moves] * np.sqrt(prior.variance[moves]).astype(np.float32)
-    product = (scaled @ scaled.T).astype(np.float64)
-    return Gram(rows, jacobian, prior.variance, product, shifted, noise)
+    products = _products(jacobian, [prior.variance for prior in priors.values()])
+    found = {}
+    for (name, prior), product in zip(priors.items(), products, strict=True):
+        noise = prior.noise(rows)
+        if anchors is not None:
+            noise = np.concatenate([noise, prior.noise(anchors) / keep])
+        found[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
+    return found
+
+
+def _products(
+    jacobian: Float[np.ndarray, "all params"], variances: Sequence[Float[np.ndarray, " params"]]
+) -> list[Float[np.ndarray, "all all"]]:
+    """Return J V Jᵀ for several V: one product per run of parameters that no V tells apart."""
+    together = np.stack(variances)
+    changes = np.flatnonzero((np.diff(together, axis=1) != 0).any(axis=0)) + 1
+    found = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
+    for begin, end in itertools.pairwise([0, *changes, together.shape[1]]):
+        part = jacobian[:, begin:end]
+        product = part @ part.T
+        for variance, into in zip(together[:, begin], found, strict=True):
+            if variance > 0:
+                into += variance * product
+    return found
 
 
 def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " some"]:
@@ -150,18 +221,6 @@ def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
         raise np.linalg.LinAlgError(f"potri: {problem}")
     lower = np.tril(inverse)
     return lower + np.tril(inverse, -1).T
-
-
-def _left_out(
-    rows: Rows, inverse: Float[np.ndarray, "all all"], alpha: Float[np.ndarray, " all"]
-) -> Float[np.ndarray, " rows"]:
-    """Return the error on each frame of the fit to all others: exact for a linear model."""
-    errors = np.empty(len(rows.frame))
-    for frame in np.unique(rows.frame):
-        here = np.flatnonzero(rows.frame == frame)
-        block = inverse[np.ix_(here, here)]
-        errors[here] = scipy.linalg.solve(block, alpha[here], assume_a="pos")
-    return errors
 
 
 class Score(NamedTuple):
@@ -188,13 +247,13 @@ def score(rows: Rows, errors: Float[np.ndarray, " rows"]) -> Score:
     return Score(rms(errors[rows.is_energy]), rms(errors[~rows.is_energy]))
 
 
-def promising(problem: Gram, factors: Sequence[float], most: int = 3) -> list[float]:
-    """Return the scale of the prior that leave-one-out prefers, and those just below it.
+def promising(problem: Gram, factors: Sequence[float], most: int = 3) -> list[Solved]:
+    """Return the problem solved for the scale that leave-one-out prefers, and for those just below.
 
     The linear model knows nothing of moves that are too long for it: it may prefer a scale that
-    the true model does worse with, but never one that is too small.
+    the true model does worse with, but never one that is too small. The preferred one comes first.
     """
-    ordered = sorted(factors)
-    errors = [score(problem.rows, problem.fit(one).left_out).together for one in ordered]
+    solved = [problem.solve(one) for one in sorted(factors)]
+    errors = [score(problem.rows, one.left_out()).together for one in solved]
     best = int(np.argmin(errors))
-    return ordered[max(0, best - most + 1) : best + 1]
+    return solved[max(0, best - most + 1) : best + 1][::-1]

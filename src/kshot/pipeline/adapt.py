@@ -70,9 +70,15 @@ def adapt_file(request: Request) -> Done:
     if not given:
         given, paid = label_budget(start, bare, request)
     notes = check_labels(start, given)
-    with bar("adapting", 1) as advance:
-        adapted = adapt(start, given, methods=request.methods, keep=request.keep, seed=request.seed)
-        advance(1, adapted.chosen.method.name)
+    with bar("adapting", 2 + len(request.methods)) as advance:
+        adapted = adapt(
+            start,
+            given,
+            methods=request.methods,
+            keep=request.keep,
+            seed=request.seed,
+            told=lambda part: advance(1, part),
+        )
     seconds = time.perf_counter() - begun
     record = _record(request, start, given, adapted, seconds=seconds, paid=paid, notes=notes)
     model = adapted.model.with_(

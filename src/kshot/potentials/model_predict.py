@@ -85,34 +85,66 @@ def require_precision(dtype: np.typing.DTypeLike) -> None:
         raise OptionError("JAX with 64-bit numbers for float64", "jax_enable_x64 off", todo)
 
 
-def predict_all(
-    potential: Potential,
-    params: PyTree,
-    structures: Sequence[Structure],
-    dtype: np.typing.DTypeLike,
-) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
-    """Return each structure's energy (eV, without E0s) and forces (eV/Å).
+class Stack(NamedTuple):
+    """Graphs of one size, ready to be predicted by one call of one program.
 
-    One program for each `step` that occurs, and more only where a later call needs more edges, or
-    another number of structures at once.
+    Args:
+        places: which of all graphs they are; what fills the stack up at its end has none.
+        graphs: stacked.
     """
-    require_precision(dtype)
-    graphs = [graph(one, potential.cutoff, dtype) for one in structures]
+
+    places: tuple[int, ...]
+    graphs: Graph
+
+
+def stacks(potential: Potential, graphs: Sequence[Graph], *, one_size: bool = False) -> list[Stack]:
+    """Return graphs in stacks: one program for each `step` that occurs.
+
+    More only where a later call needs more edges, or another number of structures at once.
+
+    Args:
+        potential: what is to predict.
+        graphs: without padding.
+        one_size: give all the room of the largest: one program, for few structures.
+    """
+    largest = max((one.size.atoms for one in graphs), default=0)
     steps: dict[int, list[int]] = {}
     for place, one in enumerate(graphs):
-        steps.setdefault(step(one.size.atoms), []).append(place)
-    found: dict[int, tuple[float, np.ndarray]] = {}
+        steps.setdefault(step(largest if one_size else one.size.atoms), []).append(place)
+    found = []
     for places in steps.values():
         size = ladder(potential).size([graphs[place] for place in places])
         batch = _batch(len(places), size)
         for start in range(0, len(places), batch):
             some = places[start : start + batch]
             filled = [graphs[place] for place in (*some, *[some[-1]] * (batch - len(some)))]
-            energies, forces = _run(potential, params, stack(filled, potential.cutoff, size))
-            for row, place in enumerate(some):
-                atoms = len(structures[place])
-                found[place] = float(energies[row]), np.asarray(forces[row, :atoms], np.float64)
-    return [found[place] for place in range(len(structures))]
+            found.append(Stack(tuple(some), stack(filled, potential.cutoff, size)))
+    return found
+
+
+def predict_stacks(
+    potential: Potential, params: PyTree, prepared: Sequence[Stack]
+) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
+    """Return each graph's energy (eV, without E0s) and forces (eV/Å), in the order of places."""
+    found: dict[int, tuple[float, np.ndarray]] = {}
+    for one in prepared:
+        energies, forces = _run(potential, params, one.graphs)
+        for row, place in enumerate(one.places):
+            atoms = one.graphs.real[row]
+            found[place] = float(energies[row]), np.asarray(forces[row, atoms], np.float64)
+    return [found[place] for place in range(len(found))]
+
+
+def predict_all(
+    potential: Potential,
+    params: PyTree,
+    structures: Sequence[Structure],
+    dtype: np.typing.DTypeLike,
+) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
+    """Return each structure's energy (eV, without E0s) and forces (eV/Å)."""
+    require_precision(dtype)
+    graphs = [graph(one, potential.cutoff, dtype) for one in structures]
+    return predict_stacks(potential, params, stacks(potential, graphs))
 
 
 def _batch(count: int, size: Size) -> int:

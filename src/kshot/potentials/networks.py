@@ -69,7 +69,6 @@ class Network(Potential):
         return _energies(self, params, jax.tree.map(jnp.asarray, graph))
 
 
-
 def network(
     architecture: Architecture,
     elements: tuple[int, ...],

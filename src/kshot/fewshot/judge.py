@@ -1,0 +1,148 @@
+"""How good one method is: cross-validation inside the K labels, by the true model.
+
+Every fit to a part of the labels comes from one solution of the whole problem, so that folds,
+steps and leave-one-out cost one matrix inverse for each scale of the prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from kshot.core.seeds import named_generator
+from kshot.fewshot.jacobian import Rows
+from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, promising, score
+from kshot.fewshot.methods import Method, moved
+from kshot.potentials.compare import RIDGE
+from kshot.potentials.model import Model
+from kshot.potentials.model_predict import Stack, predict_stacks, stacks
+from kshot.potentials.packed import Piece
+
+FOLDS = 5
+
+
+class Candidate(NamedTuple):
+    """What cross-validation inside the K labels says of one method.
+
+    Args:
+        method: which.
+        factor: of its prior's variances, chosen by leave-one-out and by cross-validation.
+        steps: of Gauss-Newton, chosen by cross-validation.
+        error: of frames left out, by the true (not the linearised) model.
+    """
+
+    method: Method
+    factor: float
+    steps: int
+    error: Score
+
+
+@dataclass(frozen=True, eq=False)
+class Shots:
+    """The K labelled frames, ready to be predicted again and again by models of one potential.
+
+    Args:
+        start: the model they adapt.
+        frames: with their labels.
+        stacked: the same for prediction.
+        rows: the start linearised on them.
+    """
+
+    start: Model
+    frames: tuple[Piece, ...]
+    stacked: list[Stack]
+    rows: Rows
+
+    def residuals(self, move: Float[np.ndarray, " params"]) -> Float[np.ndarray, " rows"]:
+        """Return the moved model's prediction less label, without shifts, in the rows' order."""
+        potential, own = self.start.potential, self.rows
+        said = predict_stacks(potential, moved(self.start.params, move), self.stacked)
+        out = np.empty(len(own.frame))
+        for place, (one, (energy, forces)) in enumerate(zip(self.frames, said, strict=True)):
+            here = own.frame == place
+            out[here & own.is_energy] = energy - one.energy
+            along = np.einsum("mac,ac->m", own.ways[place], forces - one.forces)
+            out[here & ~own.is_energy] = along[np.isfinite(along)]
+        return out
+
+
+def shots(start: Model, frames: Sequence[Piece], rows: Rows) -> Shots:
+    """Return labelled frames ready to be predicted."""
+    stacked = stacks(start.potential, [one.graph for one in frames])
+    return Shots(start, tuple(frames), stacked, rows)
+
+
+def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
+    """Return a method's error on frames left out, its options chosen inside.
+
+    Leave-one-out of the linearised model says which scale of the prior to begin with;
+    cross-validation of the true model goes down from there as long as that helps, and chooses the
+    number of steps.
+    """
+    order = named_generator(seed, "folds").permutation(len(some.frames))
+    folds = np.array_split(order, min(FOLDS, len(some.frames)))
+    best: Candidate | None = None
+    for solved in promising(problem, method.factors):
+        errors = cross_validated(some, solved, folds, method.steps)
+        steps = min(range(method.steps), key=lambda i: errors[i].together)
+        found = Candidate(method, solved.factor, steps + 1, errors[steps])
+        if best is not None and best.error.together <= found.error.together:
+            break
+        best = found
+    assert best is not None, "a method without factors"
+    return best
+
+
+def cross_validated(
+    some: Shots, solved: Solved, folds: Sequence[np.ndarray], steps: int
+) -> list[Score]:
+    """Return the true model's errors on frames left out, after each of so many steps."""
+    errors = np.full((steps, len(some.rows.frame)), np.nan)
+    for fold in folds:
+        left = places(some.rows, fold)
+        for number, (found, here) in enumerate(fits(some, solved, steps, without=fold)):
+            errors[number, left] = (here + shifted_by(some.rows, found))[left]
+    return [score(some.rows, each) for each in errors]
+
+
+def fits(
+    some: Shots, solved: Solved, steps: int, without: Sequence[int] | np.ndarray = ()
+) -> Iterator[tuple[Fit, Float[np.ndarray, " rows"]]]:
+    """Yield the fit after each Gauss-Newton step, and the true model's residuals less shifts.
+
+    All steps use the Jacobian of the start.
+
+    Args:
+        some: the labelled frames.
+        solved: the problem, for one scale of the prior.
+        steps: how many.
+        without: frames that are left out.
+    """
+    kept = np.setdiff1d(np.arange(len(some.frames)), without)
+    found = solved.fit(without=without)
+    for number in range(steps):
+        here = some.residuals(found.move)
+        yield _shifted(some.rows, found, here, kept), here
+        if number + 1 < steps:
+            back = some.rows.jacobian @ found.move.astype(np.float32)
+            found = solved.fit(here - back, without=without)
+
+
+def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:
+    """Return what a fit's shifts of elements add to each row."""
+    return np.where(rows.is_energy, rows.counts[rows.frame] @ found.shifts, 0.0)
+
+
+def _shifted(rows: Rows, found: Fit, here: Float[np.ndarray, " rows"], kept: np.ndarray) -> Fit:
+    """Return the fit with the shifts that the true model needs: it is not quite linear."""
+    energies = rows.is_energy & np.isin(rows.frame, kept)
+    counts = rows.counts[rows.frame[energies]]
+    atoms = counts.sum(1, keepdims=True)
+    off = (here + shifted_by(rows, found))[energies] / atoms[:, 0]
+    normal = (counts / atoms).T @ (counts / atoms) + RIDGE * np.eye(counts.shape[1])
+    more = -np.linalg.solve(normal, (counts / atoms).T @ off)
+    return found._replace(shifts=found.shifts + more)
