@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-LEAST_SECONDS = 0.2  # what compiles faster than that is not worth a file
+LEAST_SECONDS = 0.0  # networks set up their tables by hundreds of tiny programs: seconds in all
 
 
 def cache_folder() -> Path | None:

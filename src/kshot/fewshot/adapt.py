@@ -16,6 +16,7 @@ from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
+from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import Candidate, Shots, fits, judged, shots
@@ -113,7 +114,7 @@ def adapt(
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         told: called with the name of each part of the work when it is done; derivatives,
-            anchors, and each method.
+            and each method.
 
     Raises:
         TaskError: too few labels.
@@ -123,10 +124,14 @@ def adapt(
         raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
-    own = rows(start.potential, start.params, frames, directions=directions, seed=seed)
+    own, anchors = side_by_side(
+        [
+            lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
+            lambda: anchor_rows(start) if keep > 0 else None,
+        ]
+    )
+    assert own is not None
     told("derivatives")
-    anchors = anchor_rows(start) if keep > 0 else None
-    told("anchors")
     problems = grams(own, {name: prior_of(METHODS[name], start) for name in methods}, anchors, keep)
     return choose_among(shots(start, frames, own), problems, seed, told)
 
@@ -151,7 +156,7 @@ def choose_among(
 
 def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
     """Return the start adapted to all labels in the way of a candidate."""
-    *_, (found, _) = fits(some, problem.solve(way.factor), way.steps)
+    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()])
     return apply(some.start, found)
 
 

@@ -82,12 +82,11 @@ def rows(
     """
     graphs = [one.graph for one in frames]
     said = predict_stacks(potential, params, stacks(potential, graphs, one_size=one_size))
-    parts = [
-        _part(potential, params, one, size, _directions(one, place, directions, seed), here)
-        for place, (one, size, here) in enumerate(
-            zip(frames, _sizes(potential, graphs, one_size), said, strict=True)
-        )
-    ]
+    sizes = _sizes(potential, graphs, one_size)
+    ways = [_directions(one, place, directions, seed) for place, one in enumerate(frames)]
+    # all are under way before the first is waited for: JAX works on several at once.
+    running = [_slopes(potential, params, *each) for each in zip(graphs, sizes, ways, strict=True)]
+    parts = [_part(*each) for each in zip(frames, ways, said, running, strict=True)]
     return _joined(potential, frames, parts)
 
 
@@ -108,24 +107,32 @@ class _Part(NamedTuple):
     ways: np.ndarray
 
 
-def _part(
+def _slopes(
     potential: Potential,
     params: PyTree,
-    one: Piece,
+    graph: Graph,
     size: Size,
     ways: Float[np.ndarray, "ways atoms 3"],
-    predicted: tuple[float, np.ndarray],
-) -> _Part:
-    """Return the rows of one frame."""
-    padded = pad(one.graph, size, potential.cutoff)
-    atoms, count = len(one.graph.numbers), len(ways)
+) -> Float[Array, "rows params"]:
+    """Return the derivatives of one frame's rows; more rows than asked for, at the end."""
+    padded = pad(graph, size, potential.cutoff)
+    count, atoms = ways.shape[:2]
     room = np.zeros((_room(count), size.atoms, 3), padded.positions.dtype)
     room[:count, :atoms] = ways
-    jacobian = _linearise(potential, params, padded, room)
+    return _linearise(potential, params, padded, room)
+
+
+def _part(
+    one: Piece,
+    ways: Float[np.ndarray, "ways atoms 3"],
+    predicted: tuple[float, np.ndarray],
+    slopes: Float[Array, "rows params"],
+) -> _Part:
+    """Return the rows of one frame."""
     energy, forces = predicted
     along = np.einsum("mac,ac->m", ways, forces - one.forces)
     residual = np.concatenate([[energy - one.energy], along])
-    return _Part(np.asarray(jacobian)[: count + 1], residual, ways)
+    return _Part(np.asarray(slopes)[: len(residual)], residual, ways)
 
 
 def _room(count: int) -> int:

@@ -6,6 +6,7 @@ steps and leave-one-out cost one matrix inverse for each scale of the prior.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kshot.core.seeds import named_generator
+from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.jacobian import Rows
 from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, promising, score
 from kshot.fewshot.methods import Method, moved
@@ -102,17 +104,17 @@ def cross_validated(
 ) -> list[Score]:
     """Return the true model's errors on frames left out, after each of so many steps."""
     errors = np.full((steps, len(some.rows.frame)), np.nan)
-    for fold in folds:
-        left = places(some.rows, fold)
-        for number, (found, here) in enumerate(fits(some, solved, steps, without=fold)):
-            errors[number, left] = (here + shifted_by(some.rows, found))[left]
+    for number, found in enumerate(fits(some, solved, steps, folds)):
+        for fold, (fit, here) in zip(folds, found, strict=True):
+            left = places(some.rows, fold)
+            errors[number, left] = (here + shifted_by(some.rows, fit))[left]
     return [score(some.rows, each) for each in errors]
 
 
 def fits(
-    some: Shots, solved: Solved, steps: int, without: Sequence[int] | np.ndarray = ()
-) -> Iterator[tuple[Fit, Float[np.ndarray, " rows"]]]:
-    """Yield the fit after each Gauss-Newton step, and the true model's residuals less shifts.
+    some: Shots, solved: Solved, steps: int, folds: Sequence[Sequence[int] | np.ndarray]
+) -> Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]]:
+    """Yield, after each Gauss-Newton step, fits and the true model's residuals less shifts.
 
     All steps use the Jacobian of the start.
 
@@ -120,16 +122,22 @@ def fits(
         some: the labelled frames.
         solved: the problem, for one scale of the prior.
         steps: how many.
-        without: frames that are left out.
+        folds: which frames each fit leaves out.
     """
-    kept = np.setdiff1d(np.arange(len(some.frames)), without)
-    found = solved.fit(without=without)
+    every = np.arange(len(some.frames))
+    found = [solved.fit(without=fold) for fold in folds]
     for number in range(steps):
-        here = some.residuals(found.move)
-        yield _shifted(some.rows, found, here, kept), here
+        true = side_by_side([functools.partial(some.residuals, one.move) for one in found])
+        yield [
+            (_shifted(some.rows, one, here, np.setdiff1d(every, fold)), here)
+            for one, here, fold in zip(found, true, folds, strict=True)
+        ]
         if number + 1 < steps:
-            back = some.rows.jacobian @ found.move.astype(np.float32)
-            found = solved.fit(here - back, without=without)
+            back = [some.rows.jacobian @ one.move.astype(np.float32) for one in found]
+            found = [
+                solved.fit(here - linear, without=fold)
+                for here, linear, fold in zip(true, back, folds, strict=True)
+            ]
 
 
 def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:

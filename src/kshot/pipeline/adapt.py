@@ -70,7 +70,7 @@ def adapt_file(request: Request) -> Done:
     if not given:
         given, paid = label_budget(start, bare, request)
     notes = check_labels(start, given)
-    with bar("adapting", 2 + len(request.methods)) as advance:
+    with bar("adapting", 1 + len(request.methods)) as advance:
         adapted = adapt(
             start,
             given,

@@ -126,9 +126,11 @@ def predict_stacks(
     potential: Potential, params: PyTree, prepared: Sequence[Stack]
 ) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
     """Return each graph's energy (eV, without E0s) and forces (eV/Å), in the order of places."""
+    # all are under way before the first is waited for: JAX works on several at once.
+    running = [_run(potential, params, one.graphs) for one in prepared]
     found: dict[int, tuple[float, np.ndarray]] = {}
-    for one in prepared:
-        energies, forces = _run(potential, params, one.graphs)
+    for one, told in zip(prepared, running, strict=True):
+        energies, forces = map(np.asarray, told)
         for row, place in enumerate(one.places):
             atoms = one.graphs.real[row]
             found[place] = float(energies[row]), np.asarray(forces[row, atoms], np.float64)
@@ -152,11 +154,10 @@ def _batch(count: int, size: Size) -> int:
     return max(one for one in BATCHES if one == 1 or one <= min(count, MOST_EDGES // size.edges))
 
 
-def _run(potential: Potential, params: PyTree, graphs: Graph) -> tuple[np.ndarray, np.ndarray]:
+def _run(potential: Potential, params: PyTree, graphs: Graph) -> tuple[jax.Array, jax.Array]:
     count, dtype = len(graphs.positions), str(graphs.positions.dtype)
     ladder(potential).programs[Program(graphs.size, count, dtype)] = None
-    energies, forces = _compiled(potential, params, graphs)
-    return np.asarray(energies), np.asarray(forces)
+    return _compiled(potential, params, graphs)
 
 
 @functools.partial(jax.jit, static_argnums=0)
