@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Compiled programs outlive the run: most of a test's time is XLA's.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

@@ -24,7 +24,7 @@ from kshot.meta.loss import as_objective
 from kshot.potentials import EnergyForces, Frames, Potential, energy, frames, potentials, predict
 from kshot.testing.witnesses import difference_quotient
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 ALL = ["morse", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mace", "nequip"))]
 RATES = {"morse": 1e-5, "mace": 1e-3, "nequip": 1e-3}

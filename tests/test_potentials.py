@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from kshot.atoms import Labelled, Labels, Structure
-from kshot.potentials import EnergyForces, energy_and_forces, frames, potentials, stress
+from kshot.potentials import NETWORKS, EnergyForces, energy_and_forces, frames, potentials, stress
 from kshot.potentials.classical import with_repulsion
 from kshot.testing.potentials import NUMBERS, POSITIONS, check_potential
 
-NETWORKS = {"mace", "nequip", "visnet", "esen", "allegro"}
 REGISTERED = [
     pytest.param(name, marks=[pytest.mark.slow] if name in NETWORKS else []) for name in potentials
 ]
 
 
+@pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("name", REGISTERED)
 def test_contract(name):
     check_potential(potentials.example(name))

@@ -1,4 +1,4 @@
-"""``kshot adapt`` and ``kshot eval``: K labels → a potential, and how good it is."""
+"""``kshot adapt``: K labels → a potential."""
 
 from __future__ import annotations
 
@@ -75,34 +75,6 @@ def adapt(
     _tell(done, output)
     if report is not None:
         typer.echo(f"report in {report}")
-
-
-def evaluate(
-    adapted: Annotated[str, typer.Argument(help="A .kshot file, or the name of a shipped start.")],
-    test: Annotated[Path, typer.Argument(help="Labelled frames that nothing was adapted on.")],
-    allow: Annotated[
-        list[str] | None, typer.Option(help="elements, charges, multiplicities or levels.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Say how good a model is on labelled frames; nothing is fitted to them."""
-    from kshot.atoms.files import read_labelled
-    from kshot.core.cache import use_compile_cache
-    from kshot.pipeline.evaluate import evaluate as judge
-    from kshot.potentials.model_file import load
-    from kshot.potentials.model_starts import start_path
-
-    use_compile_cache()
-    found = judge(load(start_path(adapted)), list(read_labelled(test)), allow=tuple(allow or ()))
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
-        return
-    typer.echo(
-        f"{found.frames} frames: energy {MEV * found.energy_rmse_eV:.1f} meV "
-        f"({found.energy_rmse_kcal_per_mol:.2f} kcal/mol), forces "
-        f"{MEV * found.force_rmse_eV_per_A:.1f} meV/Å, cosine {found.force_cosine:.4f} (RMSE; "
-        "no shift fitted to these frames)"
-    )
 
 
 def _known(given: tuple[str, ...], names: tuple[str, ...]) -> None:

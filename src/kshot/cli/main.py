@@ -8,7 +8,8 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import adapt, data, families, families_build, ledger, models, train
+from kshot.cli import adapt, data, evaluate, families, families_build, ledger, models, train
+from kshot.cli.export import export
 from kshot.cli.import_mace import import_mace
 from kshot.cli.label import label
 from kshot.core.errors import KshotError
@@ -26,7 +27,9 @@ app = typer.Typer(
 families.app.command()(families_build.build)
 app.command()(adapt.adapt)
 app.add_typer(data.app, name="data")
-app.command("eval")(adapt.evaluate)
+app.command()(evaluate.crossval)
+app.command("eval")(evaluate.evaluate)
+app.command()(export)
 app.add_typer(families.app, name="families")
 app.command("import-mace")(import_mace)
 app.command()(label)

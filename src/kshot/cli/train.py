@@ -15,15 +15,16 @@ KEPT = "config.yaml"
 
 
 def template(
-    what: Annotated[str, typer.Argument(help="train")] = "train",
+    what: Annotated[str, typer.Argument(help="train or study")] = "train",
 ) -> None:
     """Print a commented configuration with every key."""
     from kshot.core.errors import UnknownNameError
+    from kshot.pipeline.template import HEADS
     from kshot.pipeline.template import template as text
 
-    if what != "train":
-        raise UnknownNameError(f"no template is called {what!r}. Known: train.")
-    typer.echo(text(), nl=False)
+    if what not in HEADS:
+        raise UnknownNameError(f"no template is called {what!r}. Known: {', '.join(HEADS)}.")
+    typer.echo(text(what), nl=False)
 
 
 def validate(config: Config, changes: Changes = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -112,12 +112,32 @@ class TrainConfig(Strict):
     precision: Literal["float32", "float64"] = "float32"
 
 
-def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
+class StudyConfig(Strict):
+    """A study of error against K; `kshot template study` prints a commented file."""
+
+    start: str = Field(default="bio-small", description="a .kshot file, or a shipped start")
+    training: Path | None = Field(
+        default=None, description="a training configuration: its held-out families are studied"
+    )
+    frames: dict[str, Path] = Field(
+        default={}, description="or labelled frames of two trajectories or more, by name"
+    )
+    shots: tuple[int, ...] = Field(default=(5, 10, 20, 50), description="K")
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="of the choice of shots")
+    test: int = Field(default=40, ge=1, description="frames to judge on, from another trajectory")
+    folder: Path = Field(default=Path("study"), description="of results, tables and pictures")
+
+
+Kind = TypeVar("Kind", TrainConfig, StudyConfig)
+
+
+def load_config(path: Path, changes: tuple[str, ...] = (), kind: type[Kind] = TrainConfig) -> Kind:
     """Return the configuration in a YAML file.
 
     Args:
         path: the file; its relative paths are relative to where kshot runs.
         changes: ``a.b=c`` each, put on top.
+        kind: of what it is a configuration.
 
     Raises:
         ConfigError: any number of mistakes, all told at once.
@@ -126,22 +146,22 @@ def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
         text = Path(path).read_text()
         tree = yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        todo = "`kshot template train` prints one that works."
+        todo = "`kshot template` prints one that works."
         raise ConfigError("a readable YAML file", f"{path}: {error}", todo) from error
     if not isinstance(tree, dict):
         raise ConfigError("a mapping of keys", f"{type(tree).__name__}", "See `kshot template`.")
     for change in changes:
         _set(tree, change)
-    return parse_config(tree)
+    return parse_config(tree, kind)
 
 
-def parse_config(tree: dict[str, Any]) -> TrainConfig:
+def parse_config(tree: dict[str, Any], kind: type[Kind] = TrainConfig) -> Kind:
     """Return the configuration that a mapping says; raise ConfigError with all mistakes."""
     try:
-        return TrainConfig.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
-        told = [_told(mistake) for mistake in error.errors()]
-        todo = "`kshot template train` lists every key."
+        told = [_told(mistake, kind) for mistake in error.errors()]
+        todo = "`kshot template` lists every key."
         raise ConfigError("a valid configuration", "; ".join(told), todo) from error
 
 
@@ -157,20 +177,20 @@ def _set(tree: dict[str, Any], change: str) -> None:
     tree[last] = yaml.safe_load(value)
 
 
-def _told(mistake: Any) -> str:  # noqa: ANN401 - pydantic's dictionary of one mistake
+def _told(mistake: Any, kind: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's dictionary
     """Say one mistake with its dotted path, and what may have been meant."""
     path = [str(part) for part in mistake["loc"]]
     where = ".".join(path)
     if mistake["type"] != "extra_forbidden":
         return f"{where}: {mistake['msg']}"
-    close = difflib.get_close_matches(path[-1], _keys(path[:-1]), n=1)
+    close = difflib.get_close_matches(path[-1], _keys(path[:-1], kind), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{where}: no such key{hint}"
 
 
-def _keys(path: list[str]) -> list[str]:
+def _keys(path: list[str], kind: type[BaseModel]) -> list[str]:
     """Return the keys that are known below a path."""
-    model: Any = TrainConfig
+    model: Any = kind
     for part in path:
         if part.isdigit():
             continue

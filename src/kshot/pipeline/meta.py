@@ -13,6 +13,7 @@ from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.anchors import NAME, as_anchors
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
+from kshot.pipeline.seen import one_scaffold
 from kshot.potentials.model import Model
 
 Say = Callable[[str], None]
@@ -68,11 +69,7 @@ def _task(
     model: Model, name: str, frames: Sequence[Labelled], shots: int, query: int, seed: int
 ) -> Episode | None:
     """Return a task of one scaffold of a family; None if it has too few frames."""
-    first = sorted(frames[0].structure.numbers.tolist()), frames[0].structure.charge
-    same = [
-        one for one in frames
-        if (sorted(one.structure.numbers.tolist()), one.structure.charge) == first
-    ]  # fmt: skip
+    same = one_scaffold(frames)
     if len(same) < shots + query:
         return None
     order = named_generator(seed, f"prior/{name}").permutation(len(same))[: shots + query]

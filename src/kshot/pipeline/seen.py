@@ -17,3 +17,9 @@ def seen_in(frames: Sequence[Labelled]) -> Seen:
         multiplicities=tuple(sorted({one.structure.multiplicity for one in frames})),
         levels=tuple(sorted(levels)),
     )
+
+
+def one_scaffold(frames: Sequence[Labelled]) -> list[Labelled]:
+    """Return the frames that have the composition and the charge of the first one."""
+    kind = lambda one: (sorted(one.structure.numbers.tolist()), one.structure.charge)  # noqa: E731
+    return [one for one in frames if kind(one) == kind(frames[0])]

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from kshot.pipeline.config import TrainConfig
+from kshot.pipeline.config import StudyConfig, TrainConfig
+
+HEADS = {
+    "train": ("Meta-training of a start: `kshot train THIS.yaml -o START.kshot`.", TrainConfig),
+    "study": ("A study of error against K: `kshot eval THIS.yaml`.", StudyConfig),
+}
 
 
-def template() -> str:
-    """Return a commented YAML file that says the defaults."""
-    head = "# Meta-training of a start: `kshot train THIS.yaml -o START.kshot`.\n"
-    return head + "\n".join(_lines(TrainConfig(), 0)) + "\n"
+def template(what: str = "train") -> str:
+    """Return a commented YAML file that says the defaults; ``what`` is a name in `HEADS`."""
+    head, kind = HEADS[what]
+    return f"# {head}\n" + "\n".join(_lines(kind(), 0)) + "\n"
 
 
 def _lines(config: BaseModel, depth: int) -> Iterator[str]:

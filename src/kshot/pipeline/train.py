@@ -18,7 +18,7 @@ from kshot.pipeline.draws import draw_all, jobs_of, label_frames
 from kshot.pipeline.families import Chosen, chosen
 from kshot.pipeline.meta import Say, with_anchors, with_learned_prior
 from kshot.pipeline.seen import seen_in
-from kshot.potentials import EnergyForces, Potential, potentials
+from kshot.potentials import NETWORKS, EnergyForces, Potential, potentials
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
@@ -107,8 +107,8 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     seen = seen_in([one for some in data.training.values() for one in some])
     record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
     model = Model(potential, {}, e0s.energies, seen, record=record)
-    watch = watcher(potential, validation, say)
-    params = train_jointly(loss, stream, plan, folder=out, watch=[watch])
+    watch = [watcher(potential, validation, say)] if validation else []
+    params = train_jointly(loss, stream, plan, folder=out, watch=watch)
     model = with_anchors(model.with_(params=params), data.training, config.anchors, config.seed)
     if not data.validation:
         return model
@@ -124,6 +124,8 @@ def build(config: TrainConfig, training: Mapping[str, Sequence[Piece]]) -> Poten
     elements = tuple(sorted({int(z) for one in every for z in one.numbers}))
     neighbours = sum(int(one.edges) for one in every) / sum(len(one.numbers) for one in every)
     model = config.model
+    if model.architecture not in NETWORKS:
+        return potentials.get(model.architecture)(elements, cutoff=model.cutoff)
     return potentials.get(model.architecture)(
         elements,
         size=model.size,

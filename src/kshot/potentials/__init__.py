@@ -12,23 +12,23 @@ from kshot.potentials.packed import Packed, pack, pieces
 _NETWORKS = "kshot.potentials.architectures"
 _CLASSICAL = "kshot.potentials.classical"
 
+NETWORKS = ("mace", "nequip", "allegro", "visnet", "esen")
+"""What has a size, and a configuration of its own; classical potentials have a cutoff only."""
+
 potentials = Registry(
     "potential",
     {
-        "mace": f"{_NETWORKS}:mace",
-        "nequip": f"{_NETWORKS}:nequip",
-        "allegro": f"{_NETWORKS}:allegro",
-        "visnet": f"{_NETWORKS}:visnet",
-        "esen": f"{_NETWORKS}:esen",
+        **{name: f"{_NETWORKS}:{name}" for name in NETWORKS},
         "lennard_jones": f"{_CLASSICAL}:lennard_jones",
         "morse": f"{_CLASSICAL}:morse",
         "harmonic": f"{_CLASSICAL}:harmonic",
         "zbl": f"{_CLASSICAL}:zbl",
     },
-    dict.fromkeys(("mace", "nequip", "allegro", "visnet", "esen"), "models"),
+    dict.fromkeys(NETWORKS, "models"),
 )
 
 __all__ = [
+    "NETWORKS",
     "EnergyForces",
     "Frames",
     "Packed",

@@ -23,6 +23,7 @@ from kshot.atoms.graph import Graph, Size, graph, stack
 from kshot.potentials.base import Potential
 from kshot.potentials.compare import Compared, element_counts
 from kshot.potentials.derived import energy_and_forces
+from kshot.potentials.model_predict import require_precision
 from kshot.potentials.packed import Packed
 
 
@@ -74,6 +75,7 @@ def frames(
         size: the room each graph gets; what is needed if None.
         dtype: of everything real-valued.
     """
+    require_precision(dtype)
     graphs = [graph(one.structure, potential.cutoff, dtype) for one in labelled]
     stacked = stack(graphs, potential.cutoff, size)
     forces = np.zeros(stacked.positions.shape, dtype)

@@ -26,23 +26,29 @@ WORDS = {
 }
 
 
-def write_tables(folder: Path, out: Path, digest: str) -> None:
-    """Write results.md and results.png from what is there."""
+def read_results(folder: Path, digest: str) -> list[dict]:
+    """Return all results of one start."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
         if record["digest"] == digest:
             rows += [one | {"family": record["family"]} for one in record["rows"]]
+    return rows
+
+
+def write_tables(folder: Path, out: Path, digest: str) -> None:
+    """Write results.md and results.png from what is there."""
+    rows = read_results(folder, digest)
     if not rows:
         return
     families = sorted({one["family"] for one in rows})
     text = [
         "# Few-shot adaptation on held-out families",
         "",
-        "Made by `python benchmarks/fewshot/run.py`; not to be edited.",
+        "Made by kshot; not to be edited.",
         "",
         f"- start `{digest[:12]}`; {len(families)} held-out families: {', '.join(families)}",
-        "- GFN2-xTB at 300 K; shots and test frames (40 a family) from independent trajectories",
+        "- shots and test frames are from independent trajectories",
         "- RMSE of total energies, shift fitted on the support set only, and of force components;",
         "  mean over families, ± standard deviation over seeds within a family, on average",
         "",

@@ -1,0 +1,133 @@
+"""Studies of error against K, and cross-validation over families, on Morse springs."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from kshot.atoms import Labelled
+from kshot.atoms.files import write
+from kshot.cli.main import app
+from kshot.core.errors import KshotError, OptionError, TaskError, UnknownNameError
+from kshot.labelers import labeler
+from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
+from kshot.pipeline.crossval import folds
+from kshot.pipeline.study import load_study, support_and_test
+from kshot.potentials import potentials
+from kshot.potentials.model import Model, Seen
+from kshot.potentials.model_file import save
+from methanol import METHANOL
+
+
+def trajectory(name: str, count: int, seed: int) -> list[Labelled]:
+    rng, engine = np.random.default_rng(seed), labeler("analytic")
+    frames = [
+        METHANOL.replace(
+            positions=METHANOL.positions + 0.05 * rng.standard_normal((6, 3)),
+            info={"trajectory": name},
+        )
+        for _ in range(count)
+    ]
+    return [Labelled(one, engine.label(one)) for one in frames]
+
+
+def call(*words: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, KshotError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    potential = potentials.get("morse")((1, 6, 8))
+    params = potential.init(jax.random.key(0))
+    start = Model(potential, params, {1: -1.0, 6: -2.0, 8: -3.0}, Seen((1, 6, 8)))
+    save(start, tmp_path / "start.kshot")
+    write(tmp_path / "methanol.extxyz", [*trajectory("a", 12, 0), *trajectory("b", 8, 1)])
+    config = tmp_path / "study.yaml"
+    config.write_text(
+        f"start: {tmp_path}/start.kshot\n"
+        f"frames: {{methanol: {tmp_path}/methanol.extxyz}}\n"
+        f"shots: [3, 10]\nseeds: [0, 1]\ntest: 6\nfolder: {tmp_path}/study\n"
+    )
+    return config
+
+
+def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path):
+    rows = json.loads(call("eval", study, "--json"))
+    assert {(one["k"], one["seed"]) for one in rows} == {(3, 0), (3, 1), (10, 0), (10, 1)}
+    assert {one["method"] for one in rows} == {"kshot", "shift", "head", "uniform", "meta"}
+    of = lambda method, k: np.mean(  # noqa: E731
+        [one["forces"] for one in rows if (one["method"], one["k"]) == (method, k)]
+    )
+    assert of("kshot", 10) < of("shift", 10)
+    page = (tmp_path / "study" / "results.md").read_text()
+    assert "| zero-shot + shift |" in page
+    assert (tmp_path / "study" / "results.png").stat().st_size > 1000
+    kept = tmp_path / "study" / "results" / "closed-methanol.json"
+    before = kept.stat().st_mtime_ns
+    assert json.loads(call("eval", study, "--json")) == rows
+    assert kept.stat().st_mtime_ns == before
+    # another setting is another study.
+    again = json.loads(call("eval", study, "--set", "shots=[3]", "--json"))
+    assert {one["k"] for one in again} == {3}
+
+
+def test_test_frames_are_of_other_trajectories():
+    frames = [*trajectory("a", 4, 0), *trajectory("b", 9, 1), *trajectory("c", 2, 2)]
+    pool, asked = support_and_test(frames, 5)
+    names = [{one.structure.info["trajectory"] for one in part} for part in (pool, asked)]
+    assert names == [{"a"}, {"b", "c"}]
+    assert len(asked) == 5
+    with pytest.raises(TaskError, match="two trajectories"):
+        support_and_test(frames[:4], 2)
+
+
+def test_a_study_names_what_it_is_about(study: Path):
+    with pytest.raises(ConfigError, match="either training or frames"):
+        load_study(StudyConfig())
+    with pytest.raises(ConfigError, match="did you mean 'seeds'"):
+        load_config(study, ("seed=[1]",), StudyConfig)
+    with pytest.raises(KshotError, match="labelled frames to judge on"):
+        call("eval", "bio-small")
+
+
+def test_folds_are_families_or_strata():
+    config = TrainConfig.model_validate({"families": {"strata": ["nucleobase", "sugar"]}})
+    families, strata = folds(config, "family"), folds(config, "stratum")
+    assert sorted(strata) == ["nucleobase", "sugar"]
+    assert sorted(name for names in strata.values() for name in names) == sorted(families)
+    assert folds(config, "family", ["uracil"]) == {"uracil": ["uracil"]}
+    with pytest.raises(UnknownNameError, match="no family in training"):
+        folds(config, "family", ["urasil"])
+    with pytest.raises(OptionError, match="family or stratum"):
+        folds(config, "kind")
+
+
+def test_a_family_that_is_left_out_is_adapted_to(tmp_path: Path):
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "families: {strata: [side-chain], most_atoms: 9, elements: [H, C, O]}\n"
+        f"data: {{folder: {tmp_path}/data, engine: analytic, workers: 1, draws: "
+        "[{sampler: rattle, temperature: 300, n: 12}]}\n"
+        "model: {architecture: morse}\njoint: {steps: 20, batch: 4}\nanchors: 3\n"
+    )
+    words = (
+        "crossval",
+        config,
+        "-o",
+        tmp_path / "folds",
+        "--only",
+        "side-chain-ser",
+        "--shots",
+        "4",
+    )
+    [found] = json.loads(call(*words, "--json"))
+    assert (found["left_out"], found["family"], found["k"]) == ("side-chain-ser",) * 2 + (4,)
+    assert found["forces"] < found["shift_forces"]
+    assert json.loads(call(*words, "--json")) == [found]
