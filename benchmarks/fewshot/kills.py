@@ -2,11 +2,12 @@
 
     python benchmarks/fewshot/kills.py [--kills 10] [--only train] [--seed 0]
 
-The moments are spread over the whole time of an uninterrupted run. A run is killed five times at
-most, with all of its workers, and then left to finish: by the same command, or every other time by
-`kshot resume`. It passes if its model is that of the uninterrupted run bit for bit, if its ledger
-holds the same labels, each computed once, if no label that was there at a kill was computed again,
-and if no process outlives a kill.
+The moments are spread over the whole time of an uninterrupted run, and one kill more in each run is
+aimed at its labels while they come. A run is killed so five times at most, with all of its workers,
+and then left to finish: by the same command, or every other time by `kshot resume`. It passes if
+its model is that of the uninterrupted run bit for bit, if its ledger holds the same labels, each
+computed once, if no label that was there at a kill was computed again, and if no process outlives
+a kill.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +28,11 @@ import numpy as np
 
 from kshot.atoms import Labels, Structure
 from kshot.atoms.files import write
+from kshot.core.errors import InputError
 from kshot.labelers import Ledger
 from kshot.potentials.model_file import load
 
-KILLS_PER_RUN = 5
+RANDOM = 4  # kills at random moments in one run, after one that is aimed at its labels
 PATIENCE = 15.0  # seconds that a worker may take to notice that whom it works for is dead
 LONGEST = 1200.0  # seconds of one run, however busy the machine
 OUT = "out.kshot"
@@ -128,12 +130,18 @@ class Result(NamedTuple):
 class Count:
     """What happened so far."""
 
+    labels: int
+    chance: random.Random
     kills: int = 0
+    aimed: int = 0
     runs: int = 0
     wrong: int = 0
     orphans: int = 0
     again: int = 0
-    stages: set[str] = field(default_factory=set)
+
+    def enough(self) -> int:
+        """Return how many labels to wait for, so that some are there and some are not."""
+        return self.chance.randint(1, max(1, self.labels - 1))
 
 
 def main() -> int:
@@ -155,8 +163,8 @@ def main() -> int:
 
 def torment(trial: Trial, scratch: Path, kills: int, seed: int, *, warm: bool) -> bool:
     """Kill one command so many times; return whether anything was not as it should be."""
-    count = Count()
     want, whole = calm(trial, scratch / "calm")
+    count = Count(len(want.labels), random.Random(seed))
     if not warm:  # the first run compiled
         first, (want, whole) = want, calm(trial, scratch / "warm")
         count.wrong += bool(first.differs(want))
@@ -173,19 +181,22 @@ def torment(trial: Trial, scratch: Path, kills: int, seed: int, *, warm: bool) -
         count.wrong += bool(words)
         print(f"  to its end: model {got.digest[:16]}, {words or 'the same'}", flush=True)
     print(
-        f"{trial.name}: {count.kills} kills in {count.runs} runs; {count.wrong} runs differ, "
-        f"{count.again} labels kept at a kill were computed again, {count.orphans} processes "
-        f"outlived a kill; killed while: {', '.join(sorted(count.stages))}"
+        f"{trial.name}: {count.kills} kills at random moments, {count.aimed} while labels came, "
+        f"{count.runs} runs; {count.wrong} runs differ, {count.again} labels were computed again, "
+        f"{count.orphans} processes outlived a kill"
     )
     return bool(count.wrong or count.again or count.orphans or count.kills < kills)
 
 
 def moments(kills: int, whole: float, seed: int) -> list[float]:
-    """Return when to kill: one moment in each of equal parts of a whole run, in random order."""
+    """Return when to kill: one moment in each of equal parts of a whole run.
+
+    Those of one run are in order: early ones find it young, with little done.
+    """
     chance = random.Random(seed)
     found = [(part + chance.random()) * whole / kills for part in range(kills)]
     chance.shuffle(found)
-    return found
+    return [at for n in range(0, kills, RANDOM) for at in sorted(found[n : n + RANDOM])]
 
 
 def calm(trial: Trial, folder: Path) -> tuple[Result, float]:
@@ -200,28 +211,39 @@ def killed_run(trial: Trial, folder: Path, left: list[float], count: Count) -> d
 
     A run that ends before its moment comes leaves the moment to the next run, which is younger.
     """
-    kept: dict[str, float] = {}
-    for number in range(KILLS_PER_RUN):
-        if not left:
-            break
-        process = trial.begin(folder, other=number % 2 == 1)
+    process = trial.begin(folder)
+    wait_for_labels(process, folder / trial.ledger, count.enough())
+    count.aimed += 1
+    kept = killed(process, trial, folder, count, "while labels come")
+    for number in range(min(RANDOM, len(left))):
+        process = trial.begin(folder, other=number % 2 == 0)
         if ended(process, folder, left[0]):
-            # a whole run that is faster than the one that was timed
+            # it had much behind it; a younger run will live to see that moment
             left[0] *= 0.9 if number == 0 else 1.0
             return kept
-        count.orphans += kill(process)
         count.kills += 1
-        kept = made(folder / trial.ledger) | kept
-        count.stages.add(stage(folder, trial))
-        if (folder / OUT).exists():
-            load(folder / OUT)  # whole, or not there
-        print(
-            f"  kill {count.kills:2} after {left.pop(0):5.1f} s: {len(kept):3} labels in the "
-            f"ledger, {stage(folder, trial)}",
-            flush=True,
-        )
+        kept = killed(process, trial, folder, count, f"after {left.pop(0):.1f} s") | kept
     finish(trial.begin(folder, other=True), folder)
     return kept
+
+
+def killed(
+    process: subprocess.Popen[bytes], trial: Trial, folder: Path, count: Count, when: str
+) -> dict[str, float]:
+    """Kill a run, look at what it left, and return when each label was made."""
+    count.orphans += kill(process)
+    kept, how_far = made(folder / trial.ledger), stage(folder, trial)
+    if (folder / OUT).exists():
+        load(folder / OUT)  # whole, or not there
+    number = f"{count.aimed + count.kills:4}"
+    print(f"{number}  killed {when}: {len(kept)} labels in the ledger, {how_far}", flush=True)
+    return kept
+
+
+def wait_for_labels(process: subprocess.Popen[bytes], ledger: Path, enough: int) -> None:
+    """Wait until so many labels are there."""
+    while process.poll() is None and len(made(ledger)) < enough:
+        time.sleep(0.01)
 
 
 def ended(process: subprocess.Popen[bytes], folder: Path, seconds: float) -> bool:
@@ -242,7 +264,8 @@ def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
 def kill(process: subprocess.Popen[bytes]) -> int:
     """Kill a process and its workers; return how many of them live on."""
     family = list(descendants(process.pid))
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     until = time.monotonic() + PATIENCE
     while (alive := [pid for pid in family if running(pid)]) and time.monotonic() < until:
@@ -288,11 +311,10 @@ def result(folder: Path, trial: Trial) -> Result:
 
 
 def made(ledger: Path) -> dict[str, float]:
-    """Return when each label in a ledger was made."""
-    if not ledger.exists():
-        return {}
-    with Ledger(ledger, write=False) as book:
+    """Return when each label in a ledger was made; nothing of one that is not there yet."""
+    with contextlib.suppress(InputError), Ledger(ledger, write=False) as book:
         return {row.structure.key: row.made for row in book.rows()}
+    return {}
 
 
 def stage(folder: Path, trial: Trial) -> str:
