@@ -25,6 +25,7 @@ from kshot.potentials.model_predict import Stack, predict_stacks, stacks
 from kshot.potentials.packed import Piece
 
 FOLDS = 5
+GAIN = 0.005  # of the logarithm of the errors: a step that gains less is the last
 
 
 class Candidate(NamedTuple):
@@ -90,7 +91,7 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
     best: Candidate | None = None
     for solved in promising(problem, method.factors):
         errors = cross_validated(some, solved, folds, method.steps)
-        steps = min(range(method.steps), key=lambda i: errors[i].together)
+        steps = min(range(len(errors)), key=lambda i: errors[i].together)
         found = Candidate(method, solved.factor, steps + 1, errors[steps])
         if best is not None and best.error.together <= found.error.together:
             break
@@ -102,13 +103,17 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
 def cross_validated(
     some: Shots, solved: Solved, folds: Sequence[np.ndarray], steps: int
 ) -> list[Score]:
-    """Return the true model's errors on frames left out, after each of so many steps."""
-    errors = np.full((steps, len(some.rows.frame)), np.nan)
-    for number, found in enumerate(fits(some, solved, steps, folds)):
+    """Return the true model's errors on frames left out, after each step that still helps."""
+    scores: list[Score] = []
+    for found in fits(some, solved, steps, folds):
+        errors = np.full(len(some.rows.frame), np.nan)
         for fold, (fit, here) in zip(folds, found, strict=True):
             left = places(some.rows, fold)
-            errors[number, left] = (here + shifted_by(some.rows, fit))[left]
-    return [score(some.rows, each) for each in errors]
+            errors[left] = (here + shifted_by(some.rows, fit))[left]
+        scores.append(score(some.rows, errors))
+        if len(scores) > 1 and scores[-1].together > scores[-2].together - GAIN:
+            break
+    return scores
 
 
 def fits(

@@ -85,14 +85,15 @@ def _uniform(model: Model) -> Mapping[str, float]:
     return {name: 1.0 for name, _ in trees.named_leaves(model.params)}
 
 
+STEPS = 8  # at most; all with the Jacobian of the start, so that each costs predictions only
 DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 NEAR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 METHODS = {
     "shift": Method("shift", baseline=True, factors=(1.0,), steps=1, variance=_nothing),
-    "head": Method("head", baseline=True, factors=DECADES, steps=2, variance=_head),
-    "uniform": Method("uniform", baseline=True, factors=DECADES, steps=2, variance=_uniform),
-    "meta": Method("meta", baseline=False, factors=NEAR, steps=2, variance=learned_prior),
+    "head": Method("head", baseline=True, factors=DECADES, steps=STEPS, variance=_head),
+    "uniform": Method("uniform", baseline=True, factors=DECADES, steps=STEPS, variance=_uniform),
+    "meta": Method("meta", baseline=False, factors=NEAR, steps=STEPS, variance=learned_prior),
 }
 """By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), ``uniform``
 (Gauss-Newton, one variance for all parameters), ``meta`` (with the meta-learned variances)."""
