@@ -209,7 +209,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, morse, monkeypatch):
 
 def test_where_nothing_can_be_written_or_read(tmp_path, morse):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFileError, match="folder that can be written"):
+    with pytest.raises(ModelFileError, match="file that can be written"):
         save(morse, tmp_path / "file" / "a.kshot")
     for name in ("absent.kshot", ".", "file"):
         with pytest.raises(ModelFileError):

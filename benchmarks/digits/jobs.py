@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from kshot.core.whole import whole
+
 RESULTS = Path(__file__).parent / "results"
 SHOTS = ("1", "5")
 UNEVEN = "7-1-1"
@@ -39,10 +41,8 @@ class Job(NamedTuple):
     def run(self) -> None:
         """Run it, and keep its result as a whole or not at all."""
         found = self._uneven() if self.shots == UNEVEN else self._even()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".tmp")
-        draft.write_text(json.dumps(found) + "\n")
-        draft.replace(self.path)
+        with whole(self.path) as part:
+            part.write_text(json.dumps(found) + "\n")
 
     def _even(self) -> dict[str, dict]:
         from even import baselines_alone, learned, untrained

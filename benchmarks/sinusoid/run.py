@@ -28,6 +28,8 @@ from setting import (
     VALIDATION_TASKS,
 )
 
+from kshot.core.whole import whole
+
 
 def job(name: str, shots: int, seed: int, scale: float) -> dict:
     """Train one algorithm, pick its variant on validation tasks, measure it on the test tasks."""
@@ -106,10 +108,8 @@ def run_one(name: str, shots: int, seed: int, scale: float) -> str:
     """Run one job unless it is done; keep its result atomically."""
     path = path_of(name, shots, seed)
     record = job(name, shots, seed, scale)
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1) + "\n")
-    draft.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n")
     told = ", ".join(f"{s}: {r['mse']:.3f}" for s, r in record["steps"].items())
     return f"{name}, K={shots}, seed {seed}: {told} ({record['cpu_seconds']:.0f} CPU s)"
 

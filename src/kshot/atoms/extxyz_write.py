@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from kshot.atoms.labels import Labelled, Labels
 from kshot.atoms.reading import REF, Keys
 from kshot.atoms.structure import Structure
 from kshot.core.errors import OptionError
+from kshot.core.whole import whole
 
 
 def extxyz_text(structure: Structure, labels: Labels | None = None, keys: Keys = REF) -> str:
@@ -47,17 +47,12 @@ def write_extxyz(path: Path, frames: Iterable[Structure | Labelled], keys: Keys 
     The file appears under its name when it is whole: who is interrupted leaves none that is
     truncated.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for given in frames:
-                item = given if isinstance(given, Labelled) else (given, None)
-                file.write(extxyz_text(*item, keys=keys))
-                count += 1
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("w", encoding="utf-8") as file:
+        for given in frames:
+            item = given if isinstance(given, Labelled) else (given, None)
+            file.write(extxyz_text(*item, keys=keys))
+            count += 1
     return count
 
 

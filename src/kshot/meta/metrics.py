@@ -10,7 +10,6 @@ from __future__ import annotations
 import abc
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from kshot.core.errors import OptionError
 from kshot.core.manifest import Manifest
 from kshot.core.registry import missing_extra
+from kshot.core.whole import whole
 
 KIND = "metrics"
 
@@ -130,12 +130,8 @@ def _cut(path: Path, manifest: str, start: int) -> None:
         if start:
             first = json.dumps(first, sort_keys=True)
             kept = [first, *(json.dumps(row) for row in rows if row["step"] <= start)]
-    draft = path.with_name(f"{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in kept))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    with whole(path, durable=True) as part:
+        part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def _parsed(path: Path) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from kshot.atoms import Labelled
 from kshot.atoms.files import read_labelled
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
+from kshot.core.whole import whole
 from kshot.fewshot.adapt import MOST_ROWS, choose_among, fitted, to_pieces
 from kshot.fewshot.anchors import anchor_rows, drift
 from kshot.fewshot.jacobian import rows
@@ -111,7 +112,6 @@ def run_study(
         jobs: by name, such as `closed_form`.
         say: what lines of progress are given to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for kind, job in jobs.items():
         for name, frames in families.items():
             path = folder / f"{kind}-{name}.json"
@@ -121,9 +121,8 @@ def run_study(
             begun = time.perf_counter()
             found = {"family": name, **asked, "rows": job(start, frames, setting)}
             found["seconds"] = time.perf_counter() - begun
-            partial = path.with_suffix(".tmp")
-            partial.write_text(json.dumps(found) + "\n")
-            partial.replace(path)
+            with whole(path) as part:
+                part.write_text(json.dumps(found) + "\n")
             say(f"{kind} {name}: {found['seconds']:.0f} s")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from kshot.atoms.elements import atomic_numbers, symbol
 from kshot.core.errors import ModelFileError, ParameterError
 from kshot.core.manifest import Manifest, code_versions
+from kshot.core.whole import whole
 from kshot.potentials.model import Model, Seen, level_words
 from kshot.potentials.model_archive import FRESH, pack, pack_arrays, unpack, unpack_arrays
 from kshot.potentials.model_delta import applied, count, difference
@@ -234,21 +233,10 @@ def _start(
     return flatten(_trees(base))[1]
 
 
-def _write(path: Path, whole: bytes) -> None:
-    """Write beside the file and rename: there is always an old file or a new one, and no half."""
+def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with whole(path, durable=True) as part:
+            part.write_bytes(content)
     except OSError as error:
         words = f"{path}: {error.strerror or error}"
-        raise ModelFileError("a folder that can be written", words, "Name another.") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        raise ModelFileError("a file that can be written", words, "Name another.") from error

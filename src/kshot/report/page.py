@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from kshot.core.whole import whole
 from kshot.report import figures
 from kshot.report.record import check, finite
 
@@ -44,16 +43,8 @@ def write(path: Path | str, record: Mapping[str, Any]) -> None:
         MissingExtraError: matplotlib is not installed.
     """
     path, text = Path(path), page(record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def page(record: Mapping[str, Any]) -> str:

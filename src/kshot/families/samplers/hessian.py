@@ -13,6 +13,7 @@ from jaxtyping import Float64
 
 from kshot.atoms import Labeler, Structure
 from kshot.core.bars import bar
+from kshot.core.whole import whole
 from kshot.families.samplers.base import Surface
 from kshot.families.samplers.modes import Curvature, modes
 from kshot.families.samplers.relax import relaxed
@@ -99,12 +100,9 @@ def differences(
 
 
 def _write(path: Path, made: Curvature) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{id(made)}.part")
     rest = made.structure.positions
-    with part.open("wb") as file:
+    with whole(path) as part, part.open("wb") as file:
         np.savez(file, energy=made.energy, step=made.step, hessian=made.hessian, positions=rest)
-    part.replace(path)  # whole, or not there
 
 
 def _read(path: Path, structure: Structure) -> Curvature | None:
