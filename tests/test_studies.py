@@ -5,9 +5,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 from typer.testing import CliRunner
 
+from kshot import meta
 from kshot.atoms import Labelled
 from kshot.atoms.files import write
 from kshot.cli.main import app
@@ -16,6 +18,7 @@ from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds
 from kshot.pipeline.study import load_study, support_and_test
+from kshot.pipeline.train import clock
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
 from kshot.potentials.model_file import save
@@ -107,6 +110,16 @@ def test_folds_are_families_or_strata():
         folds(config, "family", ["urasil"])
     with pytest.raises(OptionError, match="family or stratum"):
         folds(config, "kind")
+
+
+def test_training_ends_when_its_time_is_over():
+    said: list[str] = []
+    state = meta.joint(lambda p, d: p, outer=optax.sgd(0.1)).init(jax.numpy.zeros(()))
+    report = meta.Report(10, 20, {"loss": 1.0}, state)
+    assert not clock(60.0, said.append)(report)
+    assert said == []
+    assert clock(0.0, said.append)(report)
+    assert "the time is over" in said[0]
 
 
 def test_a_family_that_is_left_out_is_adapted_to(tmp_path: Path):

@@ -77,6 +77,9 @@ class JointConfig(Strict):
     """Joint training on all frames of all training families: the base of everything after."""
 
     steps: int = Field(default=20000, ge=0, description="optimiser steps")
+    minutes: float | None = Field(
+        default=None, gt=0, description="of one run, if it ends sooner; rates follow the steps"
+    )
     batch: int = Field(default=8, ge=1, description="structures per step")
     rate: float = Field(default=5e-3, gt=0, description="peak learning rate of Adam")
     clip: float = Field(default=10.0, gt=0, description="largest norm of a gradient")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -108,6 +109,8 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
     model = Model(potential, {}, e0s.energies, seen, record=record)
     watch = [watcher(potential, validation, say)] if validation else []
+    if joint.minutes is not None:
+        watch.append(clock(60 * joint.minutes, say))
     params = train_jointly(loss, stream, plan, folder=out, watch=watch)
     model = with_anchors(model.with_(params=params), data.training, config.anchors, config.seed)
     if not data.validation:
@@ -145,6 +148,18 @@ def watcher(potential: Potential, validation: Mapping[str, Sequence[Piece]], say
     def watch(report: Report) -> None:
         errors = family_errors(potential, report.state.params, few)
         say(f"step {report.step}: loss {report.values['loss']:.4f}; {words(errors)}")
+
+    return watch
+
+
+def clock(seconds: float, say: Say) -> Watch:
+    """Return a callback that ends training after so long; a later run goes on from there."""
+    end = time.monotonic() + seconds
+
+    def watch(report: Report) -> bool:
+        if over := time.monotonic() > end:
+            say(f"step {report.step}: the time is over; train again to go on, or give fewer steps")
+        return over
 
     return watch
 
