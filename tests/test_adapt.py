@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from kshot import meta
 from kshot.atoms import Labelled
 from kshot.core.errors import TaskError
+from kshot.fewshot import meta_prior
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
@@ -219,6 +220,17 @@ def test_meta_learned_prior_has_the_gradient_of_differences_and_helps():
     found = adapt(kept, labelled(6, seed=11), methods=("shift", "meta"))
     assert isinstance(found, Adapted)
     assert found.chosen.method.name == "meta"
+
+
+def test_a_prior_that_breaks_down_leaves_the_best_one(monkeypatch):
+    monkeypatch.setattr(meta_prior, "RATE", 30.0)  # noises soon vanish, and matrices are singular
+    model, losses = start(), []
+    task = episode(model, own(model, labelled(8)), range(4), range(4, 8))
+    learned = learn_prior(model, [task], lambda _, loss: losses.append(loss))
+    assert len(losses) < meta_prior.STEPS / 10  # it ended early
+    values = [*learned.log_variance.values(), *learned.log_noise.values(), learned.after]
+    assert np.isfinite(values).all()
+    assert learned.after <= learned.before
 
 
 def test_scores_are_root_mean_squares():

@@ -51,13 +51,14 @@ def train(
     import yaml
 
     from kshot.core.cache import use_compile_cache
+    from kshot.core.whole import whole
     from kshot.pipeline.config import load_config
 
     use_compile_cache()
     found = load_config(config, tuple(changes or ()))
     folder = work_folder(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / KEPT).write_text(yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False))
+    with whole(folder / KEPT) as part:
+        part.write_text(yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False))
     _train(found, output)
 
 

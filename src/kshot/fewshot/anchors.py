@@ -20,7 +20,7 @@ from kshot.potentials.model_predict import predict_stacks, stacks
 from kshot.potentials.packed import pieces
 
 NAME = "anchors"
-WAYS = 2  # directions of force per anchor: enough to hold them, few enough to cost little
+WAYS = 8  # directions of force per anchor; with two, twice as much was forgotten on uracil
 
 
 class Drift(NamedTuple):

@@ -132,11 +132,17 @@ def learn_prior(
     names = groups(model)
     with jax.enable_x64(True):
         start, before = _one_scale(len(names), tasks)
+        best, after = start, before
         logs, optimiser = start, optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
         state = optimiser.init(logs)
         step = jax.jit(jax.value_and_grad(query_loss))
         for number in range(STEPS):
             found = [step(logs, task) for task in tasks]
+            loss = float(np.mean([value for value, _ in found]))
+            if not np.isfinite(loss):
+                break  # noises so small that a matrix is singular: the best so far stands
+            if loss < after:
+                best, after = logs, loss
             gradient = jax.tree.map(lambda *g: jnp.stack(g).mean(0), *(g for _, g in found))
             pull = SHRINK * (logs.variance - start.variance) / len(names)
             gradient = gradient._replace(variance=gradient.variance + pull)
@@ -144,11 +150,10 @@ def learn_prior(
                 moves, state = optimiser.update(gradient, state)
             logs = jax.tree.map(jnp.add, logs, moves)
             if watch is not None and number % 10 == 0:
-                watch(number, float(np.mean([value for value, _ in found])))
-        after = _mean(logs, tasks)
+                watch(number, loss)
     return Learned(
-        dict(zip(names, np.asarray(logs.variance).tolist(), strict=True)),
-        {"energy_noise": float(logs.energy_noise), "force_noise": float(logs.force_noise)},
+        dict(zip(names, np.asarray(best.variance).tolist(), strict=True)),
+        {"energy_noise": float(best.energy_noise), "force_noise": float(best.force_noise)},
         before,
         after,
     )
