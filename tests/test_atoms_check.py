@@ -136,5 +136,5 @@ def test_check_is_quick():
         start = time.perf_counter()
         check_structure(fresh)
         times.append(time.perf_counter() - start)
-    # 20 µs as measured on a quiet machine; under beartype and on a busy one some more.
-    assert min(times) < 150e-6
+    # 20 µs on a quiet machine without beartype; 160 µs were seen with it in CI.
+    assert min(times) < 500e-6

@@ -77,11 +77,14 @@ def write(path: Path | str, frames: Iterable[Structure | Labelled]) -> int:
     """Write frames to extxyz, an ASE database or (SPICE's layout) HDF5; return how many.
 
     Raises:
-        DataError: the name's ending is none of these, or the file cannot be written.
+        DataError: the name's ending is none of these, its folder is not there, or the file cannot
+            be written.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
         raise DataError(f"one of {', '.join(WRITERS)}", path.name, "Rename it.")
+    if not path.parent.is_dir():  # a slip of the pen more often than a wish for a new folder
+        raise DataError("a folder that is there", str(path.parent), "Make it, or name another.")
     try:
         return WRITERS[path.suffix.lower()](path, frames)
     except (OSError, sqlite3.Error) as error:
