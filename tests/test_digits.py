@@ -136,12 +136,12 @@ def test_adaptation_uses_row_s_at_step_s(net, tasks):
     np.testing.assert_allclose(algorithm.losses(state, task), jnp.stack(errors), rtol=1e-4)
 
 
-def test_running_statistics_judge_each_image_alone(net, tasks):
+def test_running_statistics_and_those_of_an_image_judge_each_image_alone(net, tasks):
     images = meta.take(tasks, 0).query[0]
-    moments = network.initial_moments()
-    together = network.logits(net, images, moments)
-    alone = jnp.concatenate([network.logits(net, image[None], moments) for image in images])
-    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    for normaliser in (network.kept(network.initial_moments()), network.of_image):
+        together = network.logits(net, images, normaliser)
+        alone = jnp.concatenate([network.logits(net, image[None], normaliser) for image in images])
+        np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
     in_batch = network.logits(net, images)
     in_part = network.logits(net, images[:4])
     assert np.abs(in_batch[:4] - in_part).max() > 1e-2  # the transductive one does not

@@ -40,7 +40,7 @@ def pixels(images):
 
 def learned(net: network.Net) -> Callable:
     """Features of a network, normalised by the batch."""
-    return lambda images: network.features(net, images, None)[0]
+    return lambda images: network.features(net, images)[0]
 
 
 def logistic_wrong(tasks: Task, strength: float, weight: str | None = None) -> np.ndarray:

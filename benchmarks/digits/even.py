@@ -14,9 +14,9 @@ from kshot.meta.evaluate import Curve
 
 def learned(name: str, shots: int, seed: int, steps: int) -> dict[str, dict]:
     """Return what one meta-learner achieves; of MAML also its features alone."""
-    algorithm, (digits, shape, validation, test) = learners(steps)[name], _setting(shots, seed)
-    state = train(algorithm, digits, shape, steps, seed)
-    curve, taken = judge(algorithm, state, validation, test)
+    contestant, (digits, shape, validation, test) = learners(steps)[name], _setting(shots, seed)
+    state = train(contestant.algorithm, digits, shape, steps, seed)
+    curve, taken = judge(contestant, state, validation, test)
     rows = {name: _of(curve, f"{taken} steps")}
     if name == "MAML, transductive":
         errors = baselines.centroid_errors(test, baselines.learned(state.params))

@@ -10,8 +10,9 @@ import numpy as np
 from baselines import tuned_logistic
 from episodes import Shape, Split, split
 from learners import (
-    MOST_STEPS,
     TASKS,
+    Contestant,
+    chosen_steps,
     learners,
     scratch_algorithm,
     train,
@@ -23,19 +24,22 @@ from kshot import meta
 from kshot.meta import evaluate
 
 EVEN, UNEVEN = (3, 3, 3), (7, 1, 1)
-METHODS = ("MAML, transductive", "MAML, running")
+METHODS = (
+    "MAML, transductive",
+    "MAML, running",
+    "ridge head, transductive",
+    "ridge head, by image",
+)
 
 
 def learned(name: str, seed: int, steps: int) -> dict[str, dict]:
     """Return the accuracies of one meta-learner, trained on each make-up of the support."""
     digits, full, tuning, test = setting(seed)
-    algorithm, found = learners(steps)[name], {}
+    contestant, found = learners(steps)[name], {}
     for trained_on, counts in (("even", EVEN), ("uneven", UNEVEN)):
-        state = train(algorithm, digits, Shape(counts), steps, seed)
-        chosen = evaluate.choose_steps(
-            algorithm, state, tuning, MOST_STEPS, network.misclassified
-        ).steps
-        found[f"{name}, trained on {trained_on}"] = by_class(algorithm, state, test, full, chosen)
+        state = train(contestant.algorithm, digits, Shape(counts), steps, seed)
+        chosen = chosen_steps(contestant, state, tuning)
+        found[f"{name}, trained on {trained_on}"] = by_class(contestant, state, test, full, chosen)
     return found
 
 
@@ -56,11 +60,14 @@ def setting(seed: int) -> tuple[Split, Shape, meta.Task, meta.Task]:
     return digits, full, tuning, test
 
 
-def by_class(algorithm, state, test: meta.Task, full: Shape, steps: int) -> dict:
+def by_class(
+    contestant: Contestant, state: meta.State, test: meta.Task, full: Shape, steps: int
+) -> dict:
     """Return accuracies of the large and the small classes after adapting to each make-up."""
     support, query = (np.tile(g, (TASKS, 1)) for g in full.groups())
+    algorithm, _, shot_error, _ = contestant
     result = evaluate.imbalance(
-        algorithm, state, test, support, query, (EVEN, UNEVEN), network.shot_error, steps
+        algorithm, state, test, support, query, (EVEN, UNEVEN), shot_error, steps
     )
     return {**accuracies(result.mean), "steps": steps}
 
@@ -73,7 +80,7 @@ def untrained(seed: int) -> dict:
     tried = [with_rate(state, rate) for rate in (0.003, 0.01, 0.03)]
     choices = [evaluate.choose_steps(algorithm, s, tuning, 60, error) for s in tried]
     best = int(np.argmin([choice.curve.mean[choice.steps] for choice in choices]))
-    return by_class(algorithm, tried[best], test, full, choices[best].steps)
+    return by_class(Contestant(algorithm), tried[best], test, full, choices[best].steps)
 
 
 def logistic(tuning: meta.Task, test: meta.Task, full: Shape, weight: str | None) -> dict:

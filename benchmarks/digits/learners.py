@@ -1,5 +1,8 @@
 """The meta-learners, and how each is trained, given its number of steps, and judged."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,24 +15,47 @@ from kshot import meta
 from kshot.meta import evaluate
 from kshot.meta.evaluate.curves import make_curve
 
-INNER_STEPS, INNER_RATE, OUTER_RATE = 5, 0.2, 1e-2
+INNER_STEPS, INNER_RATE, OUTER_RATE, PRECISION = 5, 0.2, 1e-2, 0.1
 META_BATCH, TRAIN_QUERY, MOST_STEPS = 8, 5, 15
 TASKS = 256  # of validation and of test: equal shapes share a program
 
 
-def learners(steps: int) -> dict[str, meta.Bilevel]:
+class Contestant(NamedTuple):
+    """One meta-learner.
+
+    Args:
+        algorithm: with its loss.
+        most_steps: inner steps at test to choose from.
+        shot_error: ``(net, data, moments)`` → 1 for each shot misclassified.
+        error: its mean.
+    """
+
+    algorithm: meta.Bilevel
+    most_steps: int = MOST_STEPS
+    shot_error: Callable = network.shot_error
+    error: Callable = network.misclassified
+
+
+def learners(steps: int) -> dict[str, Contestant]:
     """Return the contestants; ``steps`` outer steps are planned."""
     outer = optax.adam(optax.cosine_decay_schedule(OUTER_RATE, steps, 0.01))
     rule = meta.rules.sgd(INNER_RATE)
     exact = {"rule": rule, "steps": INNER_STEPS, "memory": "per_step", "outer": outer}
-    batch, running = network.transductive, network.stateful()
+    batch, running, head = network.transductive, network.stateful(), network.head
     plus = {"rate": INNER_RATE, "steps": INNER_STEPS, "total": steps, "peak": OUTER_RATE}
+    by_batch, by_image = (
+        meta.ridge(network.one_hot(normaliser), head, PRECISION, outer=outer)
+        for normaliser in (network.of_batch, network.of_image)
+    )
+    image_errors = network.shot_error_by_image, network.misclassified_by_image
     return {
-        "MAML, transductive": meta.maml(batch, **exact),
-        "MAML, running": meta.maml(running, **exact),
-        "FOMAML, transductive": meta.fomaml(batch, rule, INNER_STEPS, outer=outer),
-        "ANIL, transductive": meta.anil(batch, network.head, rule, INNER_STEPS, outer=outer),
-        "MAML++, running": meta.mamlpp(running, **plus),
+        "MAML, transductive": Contestant(meta.maml(batch, **exact)),
+        "MAML, running": Contestant(meta.maml(running, **exact)),
+        "FOMAML, transductive": Contestant(meta.fomaml(batch, rule, INNER_STEPS, outer=outer)),
+        "ANIL, transductive": Contestant(meta.anil(batch, head, rule, INNER_STEPS, outer=outer)),
+        "MAML++, running": Contestant(meta.mamlpp(running, **plus)),
+        "ridge head, transductive": Contestant(by_batch, 1),
+        "ridge head, by image": Contestant(by_image, 1, *image_errors),
     }
 
 
@@ -49,14 +75,20 @@ def validation_and_test(split: Split, shape: Shape) -> tuple[meta.Task, meta.Tas
     return validation, draw(jax.random.key(2), jnp.asarray(split.test), shape, TASKS)
 
 
+def chosen_steps(contestant: Contestant, state: meta.State, validation: meta.Task) -> int:
+    """Return how many inner steps do best on validation episodes."""
+    algorithm, most, _, error = contestant
+    return evaluate.choose_steps(algorithm, state, validation, most, error).steps
+
+
 def judge(
-    algorithm: meta.Bilevel, state: meta.State, validation: meta.Task, test: meta.Task
+    contestant: Contestant, state: meta.State, validation: meta.Task, test: meta.Task
 ) -> tuple[evaluate.Curve, int]:
     """Return the test error before adaptation and after the chosen number of steps."""
-    error = network.misclassified
-    steps = evaluate.choose_steps(algorithm, state, validation, MOST_STEPS, error).steps
-    # always MOST_STEPS, then the columns wanted: one program for every choice.
-    errors = evaluate.task_errors(algorithm, state, test, MOST_STEPS, error)
+    algorithm, most, _, error = contestant
+    steps = chosen_steps(contestant, state, validation)
+    # always the most steps, then the columns wanted: one program for every choice.
+    errors = evaluate.task_errors(algorithm, state, test, most, error)
     return make_curve("inner steps", np.asarray([0, 1]), errors[:, [0, steps]], errors[:, 0]), steps
 
 

@@ -1,4 +1,4 @@
-"""A small convolutional network with batch normalisation, as a transductive and as a stateful loss.
+"""A small convolutional network, normalised by batch (its own or running moments) or by image.
 
 Convolutions are written as products over image patches: under ``vmap`` over tasks each task has its
 own kernels, and XLA's grouped convolutions are slow on CPUs while batched products are not.
@@ -6,6 +6,7 @@ own kernels, and XLA's grouped convolutions are slow on CPUs while batched produ
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -64,19 +65,34 @@ def initial_moments() -> tuple[Moments, ...]:
     return tuple(Moments(jnp.zeros(c), jnp.ones(c)) for c in CHANNELS)
 
 
-def features(net: Net, images, moments):
-    """Return ``(n, 48)`` features and the batch's moments.
+Normaliser = Callable[[jax.Array, int], Moments]
+"""The moments to normalise the input ``(n, pixels, channels)`` of the given layer by."""
 
-    Layers are normalised by ``moments``, or, where they are None, by the batch's own.
-    """
+
+def of_batch(x, layer: int) -> Moments:
+    """Every channel's moments over the images at hand."""
+    return Moments(x.mean((0, 1)), x.var((0, 1)))
+
+
+def of_image(x, layer: int) -> Moments:
+    """Every image's own moments, over all channels: they do not know what classes there are."""
+    return Moments(x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True))
+
+
+def kept(moments: tuple[Moments, ...]) -> Normaliser:
+    """Moments known before: one row of a stateful network's."""
+    return lambda x, layer: moments[layer]
+
+
+def features(net: Net, images, normaliser: Normaliser = of_batch):
+    """Return ``(n, 48)`` features and the batch's moments."""
     x, seen = images.reshape(len(images), -1, 1), []
-    for index, block in enumerate(net.body):
+    for layer, block in enumerate(net.body):
         x = patches(x) @ block.kernel
-        batch = Moments(x.mean((0, 1)), x.var((0, 1)))
-        mean, variance = batch if moments is None else moments[index]
+        seen.append(of_batch(x, layer))
+        mean, variance = normaliser(x, layer)
         x = (x - mean) * jax.lax.rsqrt(variance + EPSILON) * block.scale + block.shift
         x = jax.nn.relu(x)
-        seen.append(batch)
     return x.mean(1), tuple(seen)
 
 
@@ -104,9 +120,9 @@ def taps(side: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def logits(net: Net, images, moments=None):
+def logits(net: Net, images, normaliser: Normaliser = of_batch):
     """Return ``(n, way)`` scores."""
-    return features(net, images, moments)[0] @ net.weight + net.bias
+    return features(net, images, normaliser)[0] @ net.weight + net.bias
 
 
 def cross_entropy(scores, labels):
@@ -126,7 +142,7 @@ def running(net: Net, moments, data):
     No image's prediction depends on the images beside it.
     """
     images, labels = data
-    x, batch = features(net, images, moments)
+    x, batch = features(net, images, kept(moments))
     blend = lambda old, new: (1 - MOMENTUM) * old + MOMENTUM * new  # noqa: E731
     return cross_entropy(x @ net.weight + net.bias, labels), jax.tree.map(blend, moments, batch)
 
@@ -136,12 +152,36 @@ def stateful() -> meta.Stateful:
     return meta.Stateful(running, initial_moments())
 
 
+def one_hot(normaliser: Normaliser) -> meta.SumOfSquares:
+    """The loss of regression to one-hot labels, whose best head is known in closed form."""
+
+    def residuals(net: Net, data):
+        images, labels = data
+        return logits(net, images, normaliser) - jax.nn.one_hot(labels, net.bias.size)
+
+    return meta.SumOfSquares(residuals)
+
+
 def shot_error(net: Net, data, moments):
-    """Return 1 for each shot misclassified, else 0."""
+    """Return 1 for each shot misclassified, else 0; moments are those of a stateful loss."""
+    return _wrong(net, data, of_batch if moments is None else kept(moments))
+
+
+def shot_error_by_image(net: Net, data, moments):
+    """Return the same for a network that is normalised by image."""
+    return _wrong(net, data, of_image)
+
+
+def _wrong(net: Net, data, normaliser: Normaliser):
     images, labels = data
-    return (logits(net, images, moments).argmax(1) != labels).astype(jnp.float32)
+    return (logits(net, images, normaliser).argmax(1) != labels).astype(jnp.float32)
 
 
 def misclassified(net: Net, data, moments):
     """Return the share of shots misclassified."""
     return shot_error(net, data, moments).mean()
+
+
+def misclassified_by_image(net: Net, data, moments):
+    """Return the same for a network that is normalised by image."""
+    return shot_error_by_image(net, data, moments).mean()

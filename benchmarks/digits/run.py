@@ -1,6 +1,6 @@
 """Few-shot digits with held-out classes, and with imbalanced supports: one command.
 
-    python benchmarks/digits/run.py [--seeds 3] [--steps 1000] [--workers 2]
+    python benchmarks/digits/run.py [--seeds 3] [--steps 1000] [--workers 2] [--methods …]
 
 Each (method, shots, seed) is one job; finished jobs are kept in ``results/`` and never run again,
 so a killed run goes on where it was. ``results.md`` is written anew after each of them.
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1000, help="outer steps")
+    parser.add_argument("--methods", nargs="*", help="only these", metavar="NAME")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     # one thread per job: XLA CPU takes its thread count from here, and only before it starts.
@@ -40,7 +41,8 @@ def main() -> None:
     from table import write
 
     jobs = all_jobs(options.seeds, options.steps)
-    todo = [job for job in jobs if not job.path.exists()]
+    wanted = options.methods or {job.method for job in jobs}
+    todo = [job for job in jobs if job.method in wanted and not job.path.exists()]
     print(f"{len(todo)} of {len(jobs)} jobs to run", flush=True)
     with ProcessPoolExecutor(options.workers, max_tasks_per_child=1) as pool:
         waiting = {pool.submit(run_one, tuple(job)): job for job in todo}
