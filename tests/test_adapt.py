@@ -13,6 +13,7 @@ from kshot.fewshot import meta_prior
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
+from kshot.fewshot.judge import LOST, shots
 from kshot.fewshot.least_squares import Prior, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
 from kshot.labelers import labeler
@@ -242,3 +243,12 @@ def test_scores_are_root_mean_squares():
         "log_rate",
         "length",
     }
+
+
+def test_a_prediction_that_is_not_finite_counts_as_lost():
+    model, frames = start(), labelled(3)
+    some = shots(model, to_pieces(model, frames), own(model, frames))
+    sound = some.residuals(np.zeros(ravel_pytree(model.params)[0].size))
+    assert np.abs(sound).max() < LOST
+    broken = some.residuals(np.full(ravel_pytree(model.params)[0].size, np.nan))
+    np.testing.assert_array_equal(np.abs(broken), LOST)

@@ -18,7 +18,7 @@ def test_killed_and_resumed_is_as_never_interrupted(verb: str):
     cache = cache_folder()
     kept = [] if cache is None else ["--cache", str(cache)]
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--only", verb, "--kills", "2", *kept],
+        [sys.executable, SCRIPT, "--only", verb, "--kills", "2", "--quick", *kept],
         capture_output=True,
         text=True,
         check=False,

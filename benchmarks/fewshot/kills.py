@@ -1,6 +1,6 @@
 """Kill -9 `kshot train` and `kshot adapt` at random moments, resume, and compare.
 
-    python benchmarks/fewshot/kills.py [--kills 10] [--only train] [--seed 0]
+    python benchmarks/fewshot/kills.py [--kills 10] [--only train] [--seed 0] [--quick]
 
 The moments are spread over the whole time of an uninterrupted run, and one kill more in each run is
 aimed at its labels while they come. A run is killed so five times at most, with all of its workers,
@@ -24,13 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from kshot.atoms import Labels, Structure
 from kshot.atoms.files import write
 from kshot.core.errors import InputError
 from kshot.labelers import Ledger
-from kshot.potentials.model_file import load
+from kshot.potentials import potentials
+from kshot.potentials.model import Model, Seen
+from kshot.potentials.model_file import load, save
 
 RANDOM = 4  # kills at random moments in one run, after one that is aimed at its labels
 PATIENCE = 15.0  # seconds that a worker may take to notice that whom it works for is dead
@@ -49,11 +52,14 @@ data:
   workers: 1
   draws:
     - {sampler: rattle, temperature: 60, n: 12}
-model: {architecture: mace, size: tiny, cutoff: 3.5, config: {l_max: 1}}
+model: {MODEL}
 meta: {shots: 5, query: 5}
 joint: {steps: 1500, batch: 4, rate: 0.01}
 anchors: 4
 """
+START, QUICK_START = "bio-small", "start.kshot"
+MODEL = "{architecture: mace, size: tiny, cutoff: 3.5, config: {l_max: 1}}"
+QUICK_MODEL = "{architecture: morse, cutoff: 3.5}"
 METHANOL = Structure(
     np.array([6, 8, 1, 1, 1, 1]),
     np.array(
@@ -77,12 +83,15 @@ class Trial(NamedTuple):
     ledger: str
     again: tuple[str, ...] = ()
     begun: str = ""  # the file without which `again` has nothing to go on with
+    model: str = MODEL  # that is trained
 
     def prepare(self, folder: Path) -> Path:
         """Write the input into a new folder, and return the folder."""
         folder.mkdir(parents=True)
-        (folder / "train.yaml").write_text(CONFIG)
+        (folder / "train.yaml").write_text(CONFIG.replace("{MODEL}", self.model))
         write(folder / "methanol.extxyz", [METHANOL])
+        if QUICK_START in self.words:
+            save(untrained(), folder / QUICK_START)
         return folder
 
     def begin(self, folder: Path, *, other: bool = False) -> subprocess.Popen[bytes]:
@@ -105,10 +114,24 @@ TRIALS = {
     ),
     "adapt": Trial(
         "adapt",
-        ("adapt", "bio-small", "methanol.extxyz", "-o", OUT, "--budget", "12", "--workers", "1"),
+        ("adapt", START, "methanol.extxyz", "-o", OUT, "--budget", "12", "--workers", "1"),
         "out.ledger",
     ),
 }
+
+
+def quick(trial: Trial) -> Trial:
+    """Return it with next to nothing to compile: the ways of files and processes are the same."""
+    words = tuple(QUICK_START if word == START else word for word in trial.words)
+    return trial._replace(model=QUICK_MODEL, words=words)
+
+
+def untrained() -> Model:
+    """Return a start that has learned nothing: what can be adapted within seconds."""
+    elements = (1, 6, 8)
+    potential = potentials.get("morse")(elements)
+    e0s = dict.fromkeys(elements, 0.0)
+    return Model(potential, potential.init(jax.random.key(0)), e0s, Seen(elements))
 
 
 class Result(NamedTuple):
@@ -144,6 +167,7 @@ def main() -> int:
     parser.add_argument("--only", choices=tuple(TRIALS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="of compiled programs, filled by earlier runs")
+    parser.add_argument("--quick", action="store_true", help="with models that compile at once")
     args = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory() as scratch:
@@ -151,7 +175,8 @@ def main() -> int:
         os.environ["KSHOT_CACHE"] = str((args.cache or Path(scratch) / "cache").resolve())
         for name in [args.only] if args.only else TRIALS:
             where, warm = Path(scratch) / name, args.cache is not None
-            failed |= torment(TRIALS[name], where, args.kills, args.seed, warm=warm)
+            trial = quick(TRIALS[name]) if args.quick else TRIALS[name]
+            failed |= torment(trial, where, args.kills, args.seed, warm=warm)
     return int(failed)
 
 

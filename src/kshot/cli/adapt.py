@@ -42,12 +42,12 @@ def adapt(
 ) -> None:
     """Adapt a start to K labels, by the method that does best inside them."""
     from kshot.core.cache import use_compile_cache
-    from kshot.fewshot.methods import METHODS
+    from kshot.fewshot.methods import EVERY, check_methods
     from kshot.pipeline.adapt import Request, adapt_file
 
     use_compile_cache()
-    methods = tuple(method) if method else tuple(METHODS)
-    _known(methods, tuple(METHODS))
+    methods = tuple(method) if method else EVERY
+    check_methods(methods)
     done = adapt_file(
         Request(
             start,
@@ -75,14 +75,6 @@ def adapt(
     _tell(done, output)
     if report is not None:
         typer.echo(f"report in {report}")
-
-
-def _known(given: tuple[str, ...], names: tuple[str, ...]) -> None:
-    from kshot.core.errors import UnknownNameError
-
-    for name in given:
-        if name not in names:
-            raise UnknownNameError(f"no method is called {name!r}. Known: {', '.join(names)}.")
 
 
 def _tell(done: Done, output: Path) -> None:

@@ -18,10 +18,19 @@ from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
+from kshot.fewshot.inner import Inner, inner_of
 from kshot.fewshot.jacobian import rows
-from kshot.fewshot.judge import Candidate, Shots, fits, judged, shots
+from kshot.fewshot.judge import (
+    Candidate,
+    Shots,
+    cross_validated,
+    fits,
+    folds_of,
+    judged,
+    shots,
+)
 from kshot.fewshot.least_squares import Fit, Gram, grams, score
-from kshot.fewshot.methods import METHODS, moved, prior_of
+from kshot.fewshot.methods import EVERY, INNER, METHODS, check_methods, moved, prior_of
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
@@ -100,7 +109,7 @@ def adapt(
     start: Model,
     labelled: Sequence[Labelled],
     *,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = EVERY,
     keep: float = 1.0,
     seed: int = 0,
     told: Callable[[str], None] = lambda _: None,
@@ -110,7 +119,8 @@ def adapt(
     Args:
         start: a meta-trained model.
         labelled: the K; at least two.
-        methods: names in `kshot.fewshot.methods.METHODS` to choose among.
+        methods: names in `kshot.fewshot.methods.EVERY` to choose among; ``"inner"`` is the rule
+            that the start was meta-trained for, if it was, and wants another one beside it.
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         told: called with the name of each part of the work when it is done; derivatives,
@@ -118,7 +128,9 @@ def adapt(
 
     Raises:
         TaskError: too few labels.
+        UnknownNameError, OptionError: see `kshot.fewshot.methods.check_methods`.
     """
+    check_methods(methods)
     if len(labelled) < 2:
         todo = "Add labels; five are a sensible least."
         raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
@@ -132,31 +144,57 @@ def adapt(
     )
     assert own is not None
     told("derivatives")
-    problems = grams(own, {name: prior_of(METHODS[name], start) for name in methods}, anchors, keep)
-    return choose_among(shots(start, frames, own), problems, seed, told)
+    priors = {name: prior_of(METHODS[name], start) for name in methods if name != INNER}
+    inner = inner_of(start) if INNER in methods else None
+    some = shots(start, frames, own)
+    return choose_among(some, grams(own, priors, anchors, keep), seed, inner=inner, told=told)
 
 
 def choose_among(
     some: Shots,
     problems: Mapping[str, Gram],
     seed: int,
+    *,
+    inner: Inner | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
-    """Return the model adapted by the best of some methods, whose problems are set up already."""
+    """Return the model adapted by the best of some methods, whose problems are set up already.
+
+    Args:
+        some: the labels.
+        problems: one at least, by the name of its method.
+        seed: of folds.
+        inner: a rule that takes part.
+        told: called with the name of each method when it has been judged.
+    """
     candidates = []
     for name, problem in problems.items():
         candidates.append(judged(some, METHODS[name], problem, seed))
         told(name)
-    best = min(candidates, key=lambda one: one.error.together)
-    problem = problems[best.method.name]
-    model = fitted(some, problem, best)
-    curve = learning_curve(problem, best.factor, seed)
+    best = linear = min(candidates, key=lambda one: one.error.together)
+    problem = problems[linear.method.name]
+    model = fitted(some, problem, linear)
+    if inner is not None:
+        folds = folds_of(len(some.frames), seed)
+        (error,) = cross_validated(some, folds, inner.fits(some, folds))
+        candidates.append(Candidate(inner.method, 1.0, inner.steps, error))
+        told(inner.name)
+        if error.together < linear.error.together:
+            best, model = candidates[-1], followed(some, inner)
+    # what more labels are worth is read off the linear problem, whoever won.
+    curve = learning_curve(problem, linear.factor, seed)
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
 
 
 def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
     """Return the start adapted to all labels in the way of a candidate."""
     *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()])
+    return apply(some.start, found)
+
+
+def followed(some: Shots, inner: Inner) -> Model:
+    """Return the start adapted to all labels by a rule."""
+    ([(found, _)],) = inner.fits(some, [()])
     return apply(some.start, found)
 
 

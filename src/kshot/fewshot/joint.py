@@ -106,7 +106,7 @@ def family_errors(
 ) -> dict[str, Errors]:
     """Return zero-shot errors of each family, all of its structures at once."""
     return {
-        name: _errors(potential, params, packed)
+        name: errors_of(potential, params, packed)
         for name, packed in packs(potential, families).items()
     }
 
@@ -122,7 +122,8 @@ def packs(potential: Potential, families: Mapping[str, Sequence[Piece]]) -> dict
     }
 
 
-def _errors(potential: Potential, params: PyTree, packed: Packed) -> Errors:
+def errors_of(potential: Potential, params: PyTree, packed: Packed) -> Errors:
+    """Return the errors of parameters on packs, each scaffold's energies less their mean error."""
     found = _compare(potential, params, packed)
     energy = np.asarray(found.energy, np.float64)[np.asarray(found.known)]
     counts = np.asarray(found.counts)[np.asarray(found.known)]

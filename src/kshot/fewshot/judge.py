@@ -25,6 +25,7 @@ from kshot.potentials.model_predict import Stack, predict_stacks, stacks
 from kshot.potentials.packed import Piece
 
 FOLDS = 5
+LOST = 1e3  # eV, eV/Å: what a prediction is off by that is not finite; no other method is so wrong
 GAIN = 0.005  # of the logarithm of the errors: a step that gains less is the last
 
 
@@ -69,8 +70,9 @@ class Shots:
             here = own.frame == place
             out[here & own.is_energy] = energy - one.energy
             along = np.einsum("mac,ac->m", own.ways[place], forces - one.forces)
-            out[here & ~own.is_energy] = along[np.isfinite(along)]
-        return out
+            if np.isfinite(one.forces).all():
+                out[here & ~own.is_energy] = along
+        return np.nan_to_num(out, nan=LOST, posinf=LOST, neginf=-LOST)
 
 
 def shots(start: Model, frames: Sequence[Piece], rows: Rows) -> Shots:
@@ -86,11 +88,10 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
     cross-validation of the true model goes down from there as long as that helps, and chooses the
     number of steps.
     """
-    order = named_generator(seed, "folds").permutation(len(some.frames))
-    folds = np.array_split(order, min(FOLDS, len(some.frames)))
+    folds = folds_of(len(some.frames), seed)
     best: Candidate | None = None
     for solved in promising(problem, method.factors):
-        errors = cross_validated(some, solved, folds, method.steps)
+        errors = cross_validated(some, folds, fits(some, solved, method.steps, folds))
         steps = min(range(len(errors)), key=lambda i: errors[i].together)
         found = Candidate(method, solved.factor, steps + 1, errors[steps])
         if best is not None and best.error.together <= found.error.together:
@@ -100,12 +101,26 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
     return best
 
 
+def folds_of(count: int, seed: int) -> list[np.ndarray]:
+    """Return which frames are left out together."""
+    order = named_generator(seed, "folds").permutation(count)
+    return np.array_split(order, min(FOLDS, count))
+
+
 def cross_validated(
-    some: Shots, solved: Solved, folds: Sequence[np.ndarray], steps: int
+    some: Shots,
+    folds: Sequence[np.ndarray],
+    steps: Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]],
 ) -> list[Score]:
-    """Return the true model's errors on frames left out, after each step that still helps."""
+    """Return the true model's errors on frames left out, after each step that still helps.
+
+    Args:
+        some: the labelled frames.
+        folds: which of them each fit of a step leaves out.
+        steps: fits and the true model's residuals less shifts, of one step after another.
+    """
     scores: list[Score] = []
-    for found in fits(some, solved, steps, folds):
+    for found in steps:
         errors = np.full(len(some.rows.frame), np.nan)
         for fold, (fit, here) in zip(folds, found, strict=True):
             left = places(some.rows, fold)
@@ -134,7 +149,7 @@ def fits(
     for number in range(steps):
         true = side_by_side([functools.partial(some.residuals, one.move) for one in found])
         yield [
-            (_shifted(some.rows, one, here, np.setdiff1d(every, fold)), here)
+            (with_shifts(some.rows, one, here, np.setdiff1d(every, fold)), here)
             for one, here, fold in zip(found, true, folds, strict=True)
         ]
         if number + 1 < steps:
@@ -150,7 +165,7 @@ def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:
     return np.where(rows.is_energy, rows.counts[rows.frame] @ found.shifts, 0.0)
 
 
-def _shifted(rows: Rows, found: Fit, here: Float[np.ndarray, " rows"], kept: np.ndarray) -> Fit:
+def with_shifts(rows: Rows, found: Fit, here: Float[np.ndarray, " rows"], kept: np.ndarray) -> Fit:
     """Return the fit with the shifts that the true model needs: it is not quite linear."""
     energies = rows.is_energy & np.isin(rows.frame, kept)
     counts = rows.counts[rows.frame[energies]]

@@ -6,7 +6,7 @@ them is "zero-shot + shift", the readouts is a "ridge head", all of them is "Gau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,10 +15,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from kshot.core import trees
+from kshot.core.errors import OptionError, UnknownNameError
 from kshot.fewshot.least_squares import Prior
 from kshot.potentials.model import Model
 
 LEARNED = "gauss_newton"
+INNER = "inner"
+"""The rule that a start was meta-trained for; see `kshot.fewshot.inner`."""
 HEAD = "readout"  # in the name of every leaf of a readout, in all of mlip's networks
 
 
@@ -97,3 +100,21 @@ METHODS = {
 }
 """By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), ``uniform``
 (Gauss-Newton, one variance for all parameters), ``meta`` (with the meta-learned variances)."""
+
+EVERY = (*METHODS, INNER)
+"""All there is to choose among; a start without a rule of its own has no ``inner``."""
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Raise unless there are such methods, and one of them is in closed form.
+
+    Raises:
+        UnknownNameError: a name that is none of `EVERY`.
+        OptionError: nothing but ``inner``; the learning curve needs another.
+    """
+    for name in names:
+        if name not in EVERY:
+            raise UnknownNameError(f"no method is called {name!r}. Known: {', '.join(EVERY)}.")
+    if not set(names) & set(METHODS):
+        todo = "Add one: shift costs nothing."
+        raise OptionError(f"one of {', '.join(METHODS)}", ", ".join(names) or "none", todo)

@@ -19,7 +19,7 @@ from kshot.core.manifest import code_versions
 from kshot.families.samplers import samplers
 from kshot.fewshot.adapt import Adapted, adapt
 from kshot.fewshot.as_labeler import ModelLabeler
-from kshot.fewshot.methods import METHODS
+from kshot.fewshot.methods import EVERY, INNER
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
 from kshot.pipeline.seen import seen_in
@@ -39,7 +39,7 @@ class Request(NamedTuple):
     budget: int | None = None
     engine: str = "gfn2"
     temperature: float = 300.0
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = EVERY
     keep: float = 1.0
     seed: int = 0
     whole: bool = False
@@ -70,7 +70,8 @@ def adapt_file(request: Request) -> Done:
     if not given:
         given, paid = label_budget(start, bare, request)
     notes = check_labels(start, given)
-    with bar("adapting", 1 + len(request.methods)) as advance:
+    absent = INNER in request.methods and INNER not in start.learned
+    with bar("adapting", 1 + len(request.methods) - absent) as advance:
         adapted = adapt(
             start,
             given,

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kshot.core.errors import InputError
+from kshot.fewshot.algorithms import ALGORITHMS, Algorithm, Optimiser
 from kshot.pipeline.draws import Draw
 
 
@@ -86,10 +87,20 @@ class JointConfig(Strict):
 
 
 class MetaConfig(Strict):
-    """Meta-learning of the prior, on the validation families: none of them trained the body."""
+    """Meta-learning: of the start, if an algorithm is named, and of the prior."""
 
     shots: int = Field(default=10, ge=2, description="K of a task")
     query: int = Field(default=10, ge=1, description="frames a task is judged on")
+    algorithm: Algorithm | None = Field(default=None, description=" | ".join(ALGORITHMS))
+    steps: int = Field(default=200, ge=1, description="outer steps")
+    tasks: int = Field(default=1, ge=1, description="of one outer step")
+    most_atoms: int = Field(default=24, ge=1, description="larger molecules are left out")
+    rate: float = Field(default=3e-4, gt=0, description="peak of the outer Adam's rate")
+    clip: float = Field(default=10.0, gt=0, description="largest norm of an outer gradient")
+    inner_steps: int = Field(default=5, ge=1, description="in training")
+    adapt_steps: int = Field(default=20, ge=1, description="at adaptation, if not in closed form")
+    optimiser: Optimiser = Field(default="adam", description="the inner one: adam | sgd")
+    inner_rate: float = Field(default=1e-3, gt=0, description="where learned rates start, too")
 
 
 class LossConfig(Strict):

@@ -1,8 +1,9 @@
-"""What a start learns after joint training: how far each part of it may move, and its anchors."""
+"""What a start learns after joint training: to adapt, how far it may move, and its anchors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,12 +12,19 @@ from kshot.core.bars import bar
 from kshot.core.seeds import named_generator
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.anchors import NAME, as_anchors
+from kshot.fewshot.inner import Inner, energy_forces
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
+from kshot.fewshot.meta_training import meta_train
+from kshot.fewshot.recipes import CLOSED, Options
+from kshot.fewshot.task_batches import task_batches
+from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.seen import one_scaffold
 from kshot.potentials.model import Model
+from kshot.potentials.packed import Piece
 
 Say = Callable[[str], None]
+WATCHED = 3  # families of each kind whose errors are told as training goes
 DIRECTIONS = 24  # of force per frame: the prior is learned from many families, not from all rows
 
 
@@ -48,6 +56,71 @@ def with_learned_prior(
     learned = learn_prior(model, tasks, lambda n, loss: say(f"prior, step {n}: loss {loss:.3f}"))
     say(_words(learned, len(tasks)))
     return with_prior(model, learned)
+
+
+def meta_trained(
+    model: Model,
+    training: Mapping[str, Sequence[Labelled]],
+    validation: Mapping[str, Sequence[Labelled]],
+    config: TrainConfig,
+    out: Path,
+    say: Say,
+) -> Model:
+    """Return the start meta-trained by the algorithm that a configuration names.
+
+    Args:
+        model: jointly trained.
+        training: frames by family.
+        validation: the same of families that nothing is trained on.
+        config: of the training.
+        out: folder of checkpoints and metrics.
+        say: what lines of progress are given to.
+    """
+    asked, loss = config.meta, config.loss
+    assert asked.algorithm is not None
+    options = Options(
+        asked.inner_steps, asked.inner_rate, asked.optimiser, asked.steps, asked.rate, asked.clip
+    )
+    inner = Inner(
+        asked.algorithm,
+        energy_forces(model, loss.energy_weight, loss.forces_weight),
+        options,
+        CLOSED.get(asked.algorithm, asked.adapt_steps),
+    )
+    streams = {
+        name: task_batches(
+            {family: as_scaffolds(model, frames) for family, frames in those.items()},
+            shots=asked.shots,
+            query=asked.query,
+            tasks=asked.tasks,
+            most_atoms=asked.most_atoms,
+            cutoff=config.model.cutoff,
+            dtype=config.precision,
+        )
+        for name, those in (("training families", training), ("unseen families", validation))
+        if those
+    }
+    watched = {name: stream.first_of_each()[:WATCHED] for name, stream in streams.items()}
+    return meta_train(
+        model,
+        streams["training families"],
+        inner,
+        watched=watched,
+        folder=out,
+        seed=config.seed,
+        say=say,
+    )
+
+
+def as_scaffolds(model: Model, frames: Sequence[Labelled]) -> list[list[Piece]]:
+    """Return frames of one family by composition and charge."""
+    left, found = list(frames), []
+    while left:
+        same = one_scaffold(left)
+        found.append(to_pieces(model, same))
+        taken = {id(one) for one in same}
+        left = [one for one in left if id(one) not in taken]
+    return found
 
 
 def with_anchors(

@@ -17,7 +17,7 @@ from kshot.labelers import labeler
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
 from kshot.pipeline.families import Chosen, chosen
-from kshot.pipeline.meta import Say, with_anchors, with_learned_prior
+from kshot.pipeline.meta import Say, meta_trained, with_anchors, with_learned_prior
 from kshot.pipeline.seen import seen_in
 from kshot.potentials import NETWORKS, EnergyForces, Potential, potentials
 from kshot.potentials.model import Model
@@ -112,10 +112,12 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     if joint.minutes is not None:
         watch.append(clock(60 * joint.minutes, say))
     params = train_jointly(loss, stream, plan, folder=out, watch=watch)
-    model = with_anchors(model.with_(params=params), data.training, config.anchors, config.seed)
+    model, meta = model.with_(params=params), config.meta
+    if meta.algorithm is not None:
+        model = meta_trained(model, data.training, data.validation, config, out, say)
+    model = with_anchors(model, data.training, config.anchors, config.seed)
     if not data.validation:
         return model
-    meta = config.meta
     return with_learned_prior(
         model, data.validation, shots=meta.shots, query=meta.query, seed=config.seed, say=say
     )

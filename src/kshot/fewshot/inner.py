@@ -1,0 +1,122 @@
+"""An inner rule that a start was meta-trained for: kept with it, and run on K labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PyTree
+
+from kshot import meta
+from kshot.fewshot.algorithms import Algorithm, Optimiser
+from kshot.fewshot.judge import Shots, with_shifts
+from kshot.fewshot.least_squares import Fit
+from kshot.fewshot.methods import INNER, Method
+from kshot.fewshot.recipes import RECIPES, Options
+from kshot.potentials import EnergyForces
+from kshot.potentials.model import Model
+from kshot.potentials.packed import pack, size_of
+
+
+@dataclass(frozen=True, eq=False)
+class Inner:
+    """An algorithm of the engine, and what its rule has learned.
+
+    Args:
+        name: of the algorithm, in `kshot.fewshot.recipes.RECIPES`.
+        loss: of energies and forces.
+        options: what the algorithm was told.
+        steps: at adaptation.
+        learned: the rule's arrays (rates, precisions), flat; None before training.
+    """
+
+    name: Algorithm
+    loss: EnergyForces
+    options: Options
+    steps: int
+    learned: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def method(self) -> Method:
+        """How it is told of among the ways to adapt."""
+        return Method(self.name, False, (1.0,), self.steps, lambda _: {})
+
+    def algorithm(self) -> meta.Bilevel:
+        """Return it as an algorithm of the engine."""
+        return RECIPES[self.name](self.loss, self.options)
+
+    def state(self, algorithm: meta.Bilevel, params: PyTree) -> meta.State:
+        """Return the engine's state for parameters, with what the rule has learned."""
+        state = algorithm.init(jax.tree.map(jnp.asarray, params))
+        if self.learned is None:
+            return state
+        rule = state.learner.rule
+        structure = jax.tree.structure(rule)
+        arrays = [jnp.asarray(leaf) for leaf in self.learned]
+        put = jax.tree.unflatten(structure, arrays)
+        return eqx.tree_at(lambda one: one.learner.rule, state, put)
+
+    def fits(
+        self, some: Shots, folds: Sequence[Sequence[int] | np.ndarray]
+    ) -> Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]]:
+        """Yield once: fits that leave out each fold, and the true residuals less shifts."""
+        start, frames, every = some.start, some.frames, np.arange(len(some.frames))
+        algorithm, room = self.algorithm(), size_of(frames)
+        state, origin = self.state(algorithm, start.params), ravel_pytree(start.params)[0]
+        found = []
+        for fold in folds:
+            kept = np.setdiff1d(every, fold)
+            chosen = [frames[i] for i in kept]
+            packed = pack(chosen, room, len(frames), start.potential.cutoff, start.dtype)
+            params = algorithm.adapt(state, packed, self.steps)
+            move = np.asarray(ravel_pytree(params)[0] - origin, np.float64)
+            here = some.residuals(move)
+            still = Fit(move, np.zeros(len(start.potential.elements)))
+            found.append((with_shifts(some.rows, still, here, kept), here))
+        yield found
+
+
+def with_inner(model: Model, inner: Inner, params: PyTree, learned: Sequence[Any]) -> Model:
+    """Return a start with meta-trained parameters and the rule they are for."""
+    said = {
+        **{
+            name: np.asarray(value)
+            for name, value in inner.options._asdict().items()
+            if name != "optimiser"
+        },
+        "sgd": np.asarray(inner.options.optimiser == "sgd"),
+        "energy_weight": np.asarray(inner.loss.energy_weight),
+        "forces_weight": np.asarray(inner.loss.forces_weight),
+        "adapt_steps": np.asarray(inner.steps),
+        "rule": [np.asarray(leaf) for leaf in learned],
+    }
+    return model.with_(params=params, learned={**model.learned, INNER: {inner.name: said}})
+
+
+def inner_of(model: Model) -> Inner | None:
+    """Return the rule that a start was meta-trained for; None if there is none."""
+    if INNER not in model.learned:
+        return None
+    ((name, said),) = model.learned[INNER].items()
+    number = lambda key: np.asarray(said[key]).item()  # noqa: E731
+    optimiser: Optimiser = "sgd" if number("sgd") else "adam"
+    fields = [field for field in Options._fields if field != "optimiser"]
+    options = Options(optimiser=optimiser, **{field: number(field) for field in fields})
+    loss = energy_forces(model, number("energy_weight"), number("forces_weight"))
+    return Inner(name, loss, options, number("adapt_steps"), tuple(said["rule"]))
+
+
+def energy_forces(model: Model, energy_weight: float, forces_weight: float) -> EnergyForces:
+    """Return the loss of an inner rule: shifts of elements are solved inside it."""
+    return EnergyForces(
+        model.potential,
+        energy_weight=energy_weight,
+        forces_weight=forces_weight,
+        shift="fitted",
+    )
