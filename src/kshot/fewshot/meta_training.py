@@ -16,7 +16,7 @@ from kshot.fewshot.task_batches import TaskBatches
 from kshot.meta import Task
 from kshot.potentials.model import Model
 
-LOOKS = 10  # at how families do, in all of a training
+LOOKS = 5  # at how families do, in all of a training
 
 
 class Gap(NamedTuple):

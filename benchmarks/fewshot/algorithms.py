@@ -1,0 +1,257 @@
+"""Every algorithm of the engine, meta-trained from one start, judged on held-out families.
+
+    python benchmarks/fewshot/algorithms.py [--steps 100] [--seeds 2] [--algorithms maml …]
+
+All start from the same jointly trained parameters and see the same tasks: ten frames of a small
+molecule to adapt on, ten to be judged on. Inner rates are those that adapt the start best to
+validation families before any meta-training. Judged at K = 10 on the held-out families that are
+small enough, as in ``run.py``, whose closed-form rows stand beside. Writes one file per algorithm
+into ``results/algorithms/`` and the page ``algorithms.md``; run again, it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from gradient import shifted
+
+from kshot.atoms import Labelled
+from kshot.core.cache import use_compile_cache
+from kshot.core.whole import whole
+from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.algorithms import ALGORITHMS
+from kshot.fewshot.inner import Inner, energy_forces, inner_of
+from kshot.fewshot.recipes import Options
+from kshot.fewshot.task_batches import TaskBatches, task_batches
+from kshot.pipeline.config import TrainConfig, load_config
+from kshot.pipeline.families import chosen
+from kshot.pipeline.meta import as_scaffolds, meta_trained
+from kshot.pipeline.study import held_out_frames, order_of, result, support_and_test
+from kshot.pipeline.train import prepare
+from kshot.potentials.model import Model
+from kshot.potentials.model_file import load
+from kshot.potentials.model_starts import start_path
+from kshot.potentials.packed import pack
+
+HERE = Path(__file__).parent
+CONFIG = HERE / "bio-small.yaml"
+RESULTS = HERE / "results" / "algorithms"
+K, TEST, MOST_ATOMS, ADAPT_STEPS, WATCHED = 10, 40, 12, 20, 6
+RATES = {"adam": (3e-4, 1e-3, 3e-3), "sgd": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)}
+LEARNS_RATES = ("meta_sgd", "mamlpp")  # from plain gradient steps
+
+
+class Ground(NamedTuple):
+    """What all algorithms share: the start, the frames, and room for a set of them."""
+
+    start: Model
+    training: Mapping[str, Sequence[Labelled]]
+    validation: Mapping[str, Sequence[Labelled]]
+    held_out: Mapping[str, Sequence[Labelled]]
+    tasks: TaskBatches
+
+
+def main() -> None:
+    """Run every algorithm that has no result yet, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=100, help="outer steps")
+    parser.add_argument("--seeds", type=int, default=2, help="choices of the shots")
+    parser.add_argument("--algorithms", nargs="*", choices=ALGORITHMS, default=ALGORITHMS)
+    options = parser.parse_args()
+    use_compile_cache()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    wanted = [name for name in options.algorithms if not path_of(name, options.steps).exists()]
+    if wanted:
+        ground = prepared()
+        rates = tuned_rates(ground)
+        for name in wanted:
+            found = run(name, ground, rates, options.steps, options.seeds)
+            with whole(path_of(name, options.steps)) as part:
+                part.write_text(json.dumps(found) + "\n")
+            write_page(options.steps)
+    write_page(options.steps)
+    print((HERE / "algorithms.md").read_text())
+
+
+def path_of(name: str, steps: int) -> Path:
+    """Return where an algorithm's result is kept."""
+    return RESULTS / f"{name}-{steps}.json"
+
+
+def config_of(name: str, rate: float, steps: int) -> TrainConfig:
+    """Return the configuration of one meta-training."""
+    optimiser = "sgd" if name in LEARNS_RATES else "adam"
+    told = {
+        "algorithm": name,
+        "steps": steps,
+        "most_atoms": MOST_ATOMS,
+        "inner_rate": rate,
+        "optimiser": optimiser,
+        "adapt_steps": ADAPT_STEPS,
+    }
+    return load_config(CONFIG, tuple(f"meta.{key}={value}" for key, value in told.items()))
+
+
+def prepared() -> Ground:
+    """Return the start, and labelled frames."""
+    config, start = load_config(CONFIG), load(start_path("bio-small"))
+    data = prepare(config, chosen(config.families))
+    held_out = held_out_frames(config)
+    small = {
+        name: frames
+        for name, frames in held_out.items()
+        if max(len(one.structure) for one in frames) <= MOST_ATOMS
+    }
+    return Ground(start, data.training, data.validation, small, batches(start, data.validation))
+
+
+def batches(start: Model, families: Mapping[str, Sequence[Labelled]]) -> TaskBatches:
+    """Return tasks of some families."""
+    return task_batches(
+        {name: as_scaffolds(start, frames) for name, frames in families.items()},
+        shots=K,
+        query=K,
+        tasks=1,
+        most_atoms=MOST_ATOMS,
+        cutoff=start.potential.cutoff,
+        dtype="float32",
+    )
+
+
+def tuned_rates(ground: Ground) -> dict[str, float]:
+    """Return the inner rates that adapt the start best to validation families."""
+    tasks = ground.tasks.first_of_each()[:WATCHED]
+    best = {}
+    for optimiser, rates in RATES.items():
+        options = Options(rate=rates[0], optimiser=optimiser)
+        loss = energy_forces(ground.start, 3.0, 1.0)
+        inner = Inner("finetune", loss, options, ADAPT_STEPS)
+        algorithm = inner.algorithm()
+        state = inner.state(algorithm, ground.start.params)
+        errors = []
+        for rate in rates:
+            # the rate is an input of the program: nothing is compiled again.
+            here = eqx.tree_at(lambda s: s.learner.rule.rate, state, jnp.float32(rate))
+            adapted = [algorithm.adapt(here, task.support, ADAPT_STEPS) for task in tasks]
+            losses = [loss(p, task.query) for p, task in zip(adapted, tasks, strict=True)]
+            errors.append(float(np.mean(np.nan_to_num(losses, nan=np.inf))))
+        best[optimiser] = rates[int(np.argmin(errors))]
+        told = ", ".join(f"{r:g}: {e:.4f}" for r, e in zip(rates, errors, strict=True))
+        print(f"{optimiser}: query loss by rate {told}", flush=True)
+    return best
+
+
+def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds: int) -> dict:
+    """Return the errors of one algorithm on the held-out families, and what it took."""
+    config = config_of(name, rates["sgd" if name in LEARNS_RATES else "adam"], steps)
+    begun, lines = time.perf_counter(), []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(f"{time.perf_counter() - begun:.0f} s  {line}", flush=True)
+
+    folder = HERE.parent.parent / ".cache" / "fewshot" / "algorithms" / f"{name}-{steps}"
+    if name == "finetune":
+        loss = energy_forces(ground.start, config.loss.energy_weight, config.loss.forces_weight)
+        inner = Inner(name, loss, Options(rate=config.meta.inner_rate), ADAPT_STEPS)
+        model = ground.start
+    else:
+        model = meta_trained(ground.start, ground.training, ground.validation, config, folder, say)
+        inner = inner_of(model)
+        assert inner is not None
+    rows = [
+        row for family in ground.held_out for row in judged(model, inner, ground, family, seeds)
+    ]
+    return {
+        "algorithm": name,
+        "steps": 0 if name == "finetune" else steps,
+        "inner_rate": config.meta.inner_rate,
+        "seconds": time.perf_counter() - begun,
+        "lines": lines,
+        "rows": rows,
+    }
+
+
+def judged(model: Model, inner: Inner, ground: Ground, family: str, seeds: int) -> list[dict]:
+    """Return one result per seed, before and after adaptation."""
+    pool, asked = support_and_test(ground.held_out[family], TEST)
+    algorithm = inner.algorithm()
+    state = inner.state(algorithm, model.params)
+    told = []
+    for seed in range(seeds):
+        shots = [pool[i] for i in order_of(seed, len(pool))[:K]]
+        frames = to_pieces(model, shots)
+        packed = pack(frames, ground.tasks.room, K, model.potential.cutoff, np.float32)
+        adapted = algorithm.adapt(state, packed, inner.steps)
+        for when, params in (("before", model.params), ("after", adapted)):
+            found = result(when, K, seed, shifted(model, params, shots), asked)
+            told.append(found | {"family": family})
+    return told
+
+
+def write_page(steps: int) -> None:
+    """Write the table of what is there."""
+    done = [
+        json.loads(path_of(n, steps).read_text()) for n in ALGORITHMS if path_of(n, steps).exists()
+    ]
+    if not done:
+        return
+    families = sorted({row["family"] for one in done for row in one["rows"]})
+    seeds = 1 + max(row["seed"] for one in done for row in one["rows"])
+    lines = [
+        "# Every algorithm of the engine on held-out families",
+        "",
+        "Made by `python benchmarks/fewshot/algorithms.py`; not to be edited.",
+        "",
+        f"From the shipped start, {steps} outer steps each, one task of {K} + {K} frames a step, of",
+        f"at most {MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
+        "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds within one.",
+        "",
+        "| algorithm | energy before | energy after | forces before | forces after | minutes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in sorted(done, key=lambda one: mean(one["rows"], "after", "forces", families)[0]):
+        cells = [
+            "{:.1f} ± {:.1f}".format(*mean(one["rows"], when, what, families))
+            for what in ("energy", "forces")
+            for when in ("before", "after")
+        ]
+        lines.append(f"| {one['algorithm']} | {' | '.join(cells)} | {one['seconds'] / 60:.0f} |")
+    for name, rows in closed_form(families, seeds).items():
+        cells = [
+            "{:.1f} ± {:.1f}".format(*mean(rows, name, q, families)) for q in ("energy", "forces")
+        ]
+        lines.append(f"| closed form: {name} | | {cells[0]} | | {cells[1]} | |")
+    (HERE / "algorithms.md").write_text("\n".join(lines) + "\n")
+
+
+def closed_form(families: Sequence[str], seeds: int) -> dict[str, list[dict]]:
+    """Return the rows of ``run.py`` for the same families, shots and seeds, by method."""
+    found: dict[str, list[dict]] = {}
+    for family in families:
+        path = HERE / "results" / f"closed-{family}.json"
+        rows = json.loads(path.read_text())["rows"] if path.exists() else []
+        for row in (row for row in rows if row["k"] == K and row["seed"] < seeds):
+            found.setdefault(row["method"], []).append(row | {"family": family})
+    return found
+
+
+def mean(rows: Sequence[dict], method: str, what: str, families: Sequence[str]) -> tuple:
+    """Return the mean over families and the mean spread over seeds, in meV and meV/Å."""
+    values = [
+        [1e3 * row[what] for row in rows if row["family"] == family and row["method"] == method]
+        for family in families
+    ]
+    return np.mean([np.mean(some) for some in values]), np.mean([np.std(some) for some in values])
+
+
+if __name__ == "__main__":
+    main()
