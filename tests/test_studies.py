@@ -18,6 +18,7 @@ from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds
 from kshot.pipeline.study import load_study, support_and_test
+from kshot.pipeline.study_table import labels_needed
 from kshot.pipeline.train import clock
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
@@ -72,6 +73,10 @@ def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path
     page = (tmp_path / "study" / "results.md").read_text()
     assert "| zero-shot + shift |" in page
     assert (tmp_path / "study" / "results.png").stat().st_size > 1000
+    card = call("models", "card", tmp_path / "start.kshot", "--study", tmp_path / "study")
+    assert "- elements H C O; charges +0; multiplicities 1" in card
+    assert f"{1e3 * of('kshot', 10):.1f}" in card
+    assert "The hardest of them: methanol" in card
     kept = tmp_path / "study" / "results" / "closed-methanol.json"
     before = kept.stat().st_mtime_ns
     assert json.loads(call("eval", study, "--json")) == rows
@@ -79,6 +84,31 @@ def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path
     # another setting is another study.
     again = json.loads(call("eval", study, "--set", "shots=[3]", "--json"))
     assert {one["k"] for one in again} == {3}
+
+
+def test_a_card_without_a_study_says_so():
+    card = call("models", "card", "bio-small")
+    assert "- 11 held out from everything: side-chain-his" in card
+    assert card.endswith("No study of this start is known.\n\n")
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        ({5: [10, 12], 10: [9, 9]}, "≤ 5"),
+        ({5: [50, 60], 10: [30, 60], 20: [20, 30]}, "20"),
+        ({5: [20], 10: [60]}, "> 10"),  # what holds at five by chance does not count
+        ({}, ""),
+    ],
+)
+def test_labels_needed_are_those_from_which_on_the_error_stays_below(errors, told):
+    rows = [
+        {"family": "f", "method": "kshot", "k": k, "energy": value / 1e3}
+        for k, values in errors.items()
+        for value in values
+    ]
+    lines = labels_needed([*rows, {"family": "f", "method": "shift", "k": 5, "energy": 1.0}])
+    assert lines[-1] == f"| f | {told} | > 5 |" if errors else lines[-1] == "| f | > 5 |"
 
 
 def test_test_frames_are_of_other_trajectories():

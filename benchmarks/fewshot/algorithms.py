@@ -30,7 +30,7 @@ from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.algorithms import ALGORITHMS
 from kshot.fewshot.inner import Inner, energy_forces, inner_of
 from kshot.fewshot.recipes import Options
-from kshot.fewshot.task_batches import TaskBatches, task_batches
+from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
 from kshot.pipeline.families import chosen
 from kshot.pipeline.meta import as_scaffolds, meta_trained
@@ -56,7 +56,7 @@ class Ground(NamedTuple):
     training: Mapping[str, Sequence[Labelled]]
     validation: Mapping[str, Sequence[Labelled]]
     held_out: Mapping[str, Sequence[Labelled]]
-    tasks: TaskBatches
+    tasks: TaskBatches  # of validation families, with room for the held-out ones
 
 
 def main() -> None:
@@ -110,7 +110,9 @@ def prepared() -> Ground:
         for name, frames in held_out.items()
         if max(len(one.structure) for one in frames) <= MOST_ATOMS
     }
-    return Ground(start, data.training, data.validation, small, batches(start, data.validation))
+    streams = {"tasks": batches(start, data.validation), "held out": batches(start, small)}
+    tasks = of_one_room(streams)["tasks"]
+    return Ground(start, data.training, data.validation, small, tasks)
 
 
 def batches(start: Model, families: Mapping[str, Sequence[Labelled]]) -> TaskBatches:
@@ -211,9 +213,9 @@ def write_page(steps: int) -> None:
         "",
         "Made by `python benchmarks/fewshot/algorithms.py`; not to be edited.",
         "",
-        f"From the shipped start, {steps} outer steps each, one task of {K} + {K} frames a step, of",
+        f"From the shipped start, {steps} outer steps, each on a task of {K} + {K} frames of",
         f"at most {MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
-        "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds within one.",
+        "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds in one.",
         "",
         "| algorithm | energy before | energy after | forces before | forces after | minutes |",
         "|---|---|---|---|---|---|",

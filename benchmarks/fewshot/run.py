@@ -3,8 +3,9 @@
     python benchmarks/fewshot/run.py [--seeds 5] [--families uracil …] [--only closed]
 
 Reads a start, and the held-out configurations, which it draws and labels first if need be. Writes
-one file per job into ``results/``, then ``results.md`` and ``results.png``. The closed-form methods
-are those of `kshot eval`; the ones that move by gradient steps are in ``gradient.py``.
+one file per job into ``results/``, then ``results.md``, ``results.png``, and the start's card. The
+closed-form methods are those of `kshot eval`; those that move by gradient steps are in
+``gradient.py``.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ def main() -> None:
     from gradient import gradient_based
 
     from kshot.core.cache import use_compile_cache
+    from kshot.pipeline.card import card
     from kshot.pipeline.config import StudyConfig
     from kshot.pipeline.study import closed_form, load_study, run_study
-    from kshot.pipeline.study_table import write_tables
+    from kshot.pipeline.study_table import read_results, write_tables
+    from kshot.potentials.model_file import summary
+    from kshot.potentials.model_starts import start_path
 
     use_compile_cache()
     start, families, setting = load_study(StudyConfig(start=options.start, training=CONFIG))
@@ -46,6 +50,9 @@ def main() -> None:
     wanted = {name: families[name] for name in options.families or families}
     run_study(start, wanted, setting, HERE / "results", jobs, say)
     say((HERE / "results.md").read_text())
+    path = start_path(options.start)
+    known = read_results(HERE / "results", start.digest)
+    path.with_suffix(".md").write_text(card(path.stem, summary(path), known))
 
 
 if __name__ == "__main__":

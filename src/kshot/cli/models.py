@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +77,25 @@ def show(
         return
     for line in _lines("", found):
         typer.echo(line)
+
+
+@app.command()
+def card(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A model file, or a shipped start.")],
+    study: Annotated[
+        Path | None, typer.Option(help="The folder of a study of it: adds errors and limits.")
+    ] = None,
+) -> None:
+    """Print the card of a start in Markdown: what it has seen, how well it does, where it ends."""
+    from kshot.pipeline.card import card as card_of
+    from kshot.pipeline.study_table import read_results
+    from kshot.potentials.model_file import summary
+    from kshot.potentials.model_starts import start_path
+
+    path = start_path(file)
+    found = summary(path)
+    rows = [] if study is None else read_results(study / "results", found["digest"])
+    typer.echo(card_of(path.stem, found, rows))
 
 
 def _chosen(only: list[str], known: list[tuple[str, str]]) -> list[tuple[str, str]]:

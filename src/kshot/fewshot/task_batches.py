@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -68,6 +68,13 @@ class TaskBatches:
 
     def _packed(self, frames: Sequence[Piece], places: int) -> Packed:
         return pack(frames, self.room, places, self.cutoff, self.dtype)
+
+
+def of_one_room(streams: Mapping[str, TaskBatches]) -> dict[str, TaskBatches]:
+    """Return streams whose tasks have one shape, so that one program serves all."""
+    rooms = [stream.room for stream in streams.values()]
+    room = Size(*(max(one[axis] for one in rooms) for axis in (0, 1)))
+    return {name: replace(stream, room=room) for name, stream in streams.items()}
 
 
 def task_batches(

@@ -17,7 +17,7 @@ from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
 from kshot.fewshot.meta_training import meta_train
 from kshot.fewshot.recipes import CLOSED, Options
-from kshot.fewshot.task_batches import task_batches
+from kshot.fewshot.task_batches import of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.seen import one_scaffold
 from kshot.potentials.model import Model
@@ -100,6 +100,7 @@ def meta_trained(
         for name, those in (("training families", training), ("unseen families", validation))
         if those
     }
+    streams = of_one_room(streams)
     watched = {name: stream.first_of_each()[:WATCHED] for name, stream in streams.items()}
     return meta_train(
         model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,12 @@ def write_tables(folder: Path, out: Path, digest: str) -> None:
         "## Family by family",
         "",
         *by_family(rows),
+        "",
+        "## Labels needed to reach 1 kcal/mol",
+        "",
+        "The least K tried from which on the energy RMSE, on average over seeds, stays below.",
+        "",
+        *labels_needed(rows),
         "",
         "## What was chosen",
         "",
@@ -125,6 +132,36 @@ def by_family(rows: list[dict]) -> list[str]:
             cells.append(f"{energy:.0f} meV, {forces:.0f} meV/Å" if some else "")
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     return lines
+
+
+def labels_needed(rows: list[dict], goal: float = KCAL) -> list[str]:
+    """Return a table of methods by family: from which K on the energy error is below a goal."""
+    methods = [method for method in ORDER if any(one["method"] == method for one in rows)]
+    lines = [f"| family | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    for family in sorted({one["family"] for one in rows}):
+        cells = []
+        for method in methods:
+            errors: dict[int, list[float]] = {}
+            for one in rows:
+                if one["family"] == family and one["method"] == method:
+                    errors.setdefault(one["k"], []).append(1e3 * one["energy"])
+            cells.append(_least(errors, goal))
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    return lines
+
+
+def _least(errors: Mapping[int, Sequence[float]], goal: float) -> str:
+    """Say the least K from which on the mean error is below a goal."""
+    if not errors:
+        return ""
+    shots, reached = sorted(errors), None
+    for k in reversed(shots):
+        if np.mean(errors[k]) > goal:
+            break
+        reached = k
+    if reached is None:
+        return f"> {shots[-1]}"
+    return f"≤ {reached}" if reached == shots[0] else f"{reached}"
 
 
 def choices(rows: list[dict]) -> list[str]:
