@@ -9,7 +9,7 @@ import pytest
 from kshot.atoms import Labelled
 from kshot.atoms.graph import graph
 from kshot.core import trees
-from kshot.core.errors import OptionError, TaskError, UnknownNameError
+from kshot.core.errors import OptionError, ParameterError, TaskError, UnknownNameError
 from kshot.fewshot.adapt import adapt
 from kshot.fewshot.algorithms import ALGORITHMS, Algorithm
 from kshot.fewshot.inner import Inner, energy_forces, inner_of
@@ -18,7 +18,7 @@ from kshot.fewshot.recipes import CLOSED, RECIPES, Options, last_layers
 from kshot.fewshot.task_batches import task_batches
 from kshot.labelers import labeler
 from kshot.pipeline.config import TrainConfig, parse_config
-from kshot.pipeline.meta import as_scaffolds, meta_trained
+from kshot.pipeline.meta import MetaStage, as_scaffolds, meta_stage
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
 from kshot.potentials.model_file import load, save
@@ -65,7 +65,13 @@ def split(families):
 
 def lines_of(start, families, asked: TrainConfig, folder: Path) -> tuple[Model, list[str]]:
     lines: list[str] = []
-    return meta_trained(start, *split(families), asked, folder, lines.append), lines
+    return staged(start, families, asked).run(start, folder, 0, lines.append), lines
+
+
+def staged(start, families, asked: TrainConfig) -> MetaStage:
+    stage = meta_stage(start, *split(families), asked)
+    assert stage is not None
+    return stage
 
 
 def test_every_name_has_a_recipe():
@@ -115,7 +121,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(start, families, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        meta_trained(start, *split(families), config("fomaml"), tmp_path / "killed", stop)
+        staged(start, families, config("fomaml")).run(start, tmp_path / "killed", 0, stop)
     again, lines = lines_of(start, families, config("fomaml"), tmp_path / "killed")
     assert again.digest == whole.digest
     assert len(lines) < 5
@@ -166,6 +172,24 @@ def test_methods_that_cannot_be(start, families):
         adapt(start, families["f0"], methods=("shift", "innner"))
     with pytest.raises(OptionError, match="one of shift, head"):
         adapt(start, families["f0"], methods=(INNER,))
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is(start, families):
+    with pytest.raises(ParameterError, match="at least one leaf that adapts"):
+        meta_stage(start, *split(families), config("anil"))
+    with pytest.raises(TaskError, match="frames of at most 24 atoms"):
+        meta_stage(start, *split(families), config("maml", shots=9))
+    assert meta_stage(start, *split(families), parse_config({})) is None
+
+
+def test_fine_tuning_is_not_trained(start, families, tmp_path):
+    found, lines = lines_of(start, families, config("finetune"), tmp_path)
+    assert not lines
+    for ours, theirs in zip(*map(jax.tree.leaves, (found.params, start.params)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    inner = inner_of(found)
+    assert inner is not None
+    assert (inner.name, inner.steps) == ("finetune", 4)
 
 
 def test_tasks_are_of_one_scaffold_and_share_no_frame(start, families):

@@ -33,7 +33,7 @@ from kshot.fewshot.recipes import Options
 from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
 from kshot.pipeline.families import chosen
-from kshot.pipeline.meta import as_scaffolds, meta_trained
+from kshot.pipeline.meta import as_scaffolds, meta_stage
 from kshot.pipeline.study import held_out_frames, order_of, result, support_and_test
 from kshot.pipeline.train import prepare
 from kshot.potentials.model import Model
@@ -161,14 +161,11 @@ def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds
         print(f"{time.perf_counter() - begun:.0f} s  {line}", flush=True)
 
     folder = HERE.parent.parent / ".cache" / "fewshot" / "algorithms" / f"{name}-{steps}"
-    if name == "finetune":
-        loss = energy_forces(ground.start, config.loss.energy_weight, config.loss.forces_weight)
-        inner = Inner(name, loss, Options(rate=config.meta.inner_rate), ADAPT_STEPS)
-        model = ground.start
-    else:
-        model = meta_trained(ground.start, ground.training, ground.validation, config, folder, say)
-        inner = inner_of(model)
-        assert inner is not None
+    stage = meta_stage(ground.start, ground.training, ground.validation, config)
+    assert stage is not None
+    model = stage.run(ground.start, folder, config.seed, say)
+    inner = inner_of(model)
+    assert inner is not None
     rows = [
         row for family in ground.held_out for row in judged(model, inner, ground, family, seeds)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -82,8 +81,12 @@ class Inner:
         yield found
 
 
-def with_inner(model: Model, inner: Inner, params: PyTree, learned: Sequence[Any]) -> Model:
-    """Return a start with meta-trained parameters and the rule they are for."""
+def with_inner(
+    model: Model, inner: Inner, params: PyTree, rule: meta.rules.InnerRule | None = None
+) -> Model:
+    """Return a start with parameters, and the rule they are for; by default as it began."""
+    if rule is None:
+        rule = inner.state(inner.algorithm(), params).learner.rule
     said = {
         **{
             name: np.asarray(value)
@@ -94,7 +97,7 @@ def with_inner(model: Model, inner: Inner, params: PyTree, learned: Sequence[Any
         "energy_weight": np.asarray(inner.loss.energy_weight),
         "forces_weight": np.asarray(inner.loss.forces_weight),
         "adapt_steps": np.asarray(inner.steps),
-        "rule": [np.asarray(leaf) for leaf in learned],
+        "rule": [np.asarray(leaf) for leaf in jax.tree.leaves(rule)],
     }
     return model.with_(params=params, learned={**model.learned, INNER: {inner.name: said}})
 

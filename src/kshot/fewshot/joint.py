@@ -12,7 +12,6 @@ import optax
 from jaxtyping import PyTree
 
 from kshot import meta
-from kshot.core.rng import named_key
 from kshot.fewshot.batches import Batches
 from kshot.potentials import EnergyForces, Potential
 from kshot.potentials.packed import Packed, Piece, pack, size_of
@@ -68,7 +67,7 @@ def train_jointly(
     stream: Batches,
     plan: Plan,
     *,
-    params: PyTree | None = None,
+    params: PyTree,
     folder: Path,
     watch: Sequence[Watch] = (),
 ) -> PyTree:
@@ -78,12 +77,10 @@ def train_jointly(
         loss: of a potential.
         stream: what each step sees.
         plan: how long and how fast.
-        params: where to start; random ones if None.
+        params: where to start.
         folder: of checkpoints and metrics.
         watch: called after each row of metrics.
     """
-    if params is None:
-        params = loss.potential.init(named_key(plan.seed, "parameters"))
     recipe = algorithm(loss, plan)
     done = meta.train(
         recipe,

@@ -85,7 +85,7 @@ def meta_train(
     )
     learner = done.state.learner
     params = jax.tree.map(np.asarray, learner.params)
-    return with_inner(model, inner, params, jax.tree.leaves(learner.rule))
+    return with_inner(model, inner, params, learner.rule)
 
 
 def gap(inner: Inner, algorithm: meta.Bilevel, state: meta.State, tasks: Sequence[Task]) -> Gap:

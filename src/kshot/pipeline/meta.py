@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from kshot.core.bars import bar
 from kshot.core.seeds import named_generator
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.anchors import NAME, as_anchors
-from kshot.fewshot.inner import Inner, energy_forces
+from kshot.fewshot.inner import Inner, energy_forces, with_inner
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
 from kshot.fewshot.meta_training import meta_train
 from kshot.fewshot.recipes import CLOSED, Options
-from kshot.fewshot.task_batches import of_one_room, task_batches
+from kshot.fewshot.task_batches import Task, TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.seen import one_scaffold
 from kshot.potentials.model import Model
@@ -58,26 +59,55 @@ def with_learned_prior(
     return with_prior(model, learned)
 
 
-def meta_trained(
+class MetaStage(NamedTuple):
+    """Meta-training made ready: what could be wrong with it has been found before it costs much.
+
+    Args:
+        inner: the algorithm.
+        stream: the tasks to train on.
+        watched: tasks to report errors on, by what they are.
+    """
+
+    inner: Inner
+    stream: TaskBatches
+    watched: Mapping[str, Sequence[Task]]
+
+    def run(self, model: Model, out: Path, seed: int, say: Say) -> Model:
+        """Return a jointly trained start, meta-trained; ``out`` keeps checkpoints and metrics."""
+        if self.inner.name == "finetune":  # joint training is all it is to have seen
+            return with_inner(model, self.inner, model.params)
+        return meta_train(
+            model,
+            self.stream,
+            self.inner,
+            watched=self.watched,
+            folder=out,
+            seed=seed,
+            say=say,
+        )
+
+
+def meta_stage(
     model: Model,
     training: Mapping[str, Sequence[Labelled]],
     validation: Mapping[str, Sequence[Labelled]],
     config: TrainConfig,
-    out: Path,
-    say: Say,
-) -> Model:
-    """Return the start meta-trained by the algorithm that a configuration names.
+) -> MetaStage | None:
+    """Return the meta-training that a configuration names; None if it names none.
 
     Args:
-        model: jointly trained.
+        model: the start, trained or not.
         training: frames by family.
         validation: the same of families that nothing is trained on.
         config: of the training.
-        out: folder of checkpoints and metrics.
-        say: what lines of progress are given to.
+
+    Raises:
+        TaskError: no family has frames enough.
+        ParameterError: the network has no leaf that the algorithm could adapt.
     """
     asked, loss = config.meta, config.loss
-    assert asked.algorithm is not None
+    if asked.algorithm is None:
+        return None
     options = Options(
         asked.inner_steps, asked.inner_rate, asked.optimiser, asked.steps, asked.rate, asked.clip
     )
@@ -87,30 +117,24 @@ def meta_trained(
         options,
         CLOSED.get(asked.algorithm, asked.adapt_steps),
     )
-    streams = {
-        name: task_batches(
-            {family: as_scaffolds(model, frames) for family, frames in those.items()},
-            shots=asked.shots,
-            query=asked.query,
-            tasks=asked.tasks,
-            most_atoms=asked.most_atoms,
-            cutoff=config.model.cutoff,
-            dtype=config.precision,
-        )
-        for name, those in (("training families", training), ("unseen families", validation))
-        if those
-    }
-    streams = of_one_room(streams)
-    watched = {name: stream.first_of_each()[:WATCHED] for name, stream in streams.items()}
-    return meta_train(
-        model,
-        streams["training families"],
-        inner,
-        watched=watched,
-        folder=out,
-        seed=config.seed,
-        say=say,
+    inner.state(inner.algorithm(), model.params)
+    streams = of_one_room(
+        {
+            name: task_batches(
+                {family: as_scaffolds(model, frames) for family, frames in those.items()},
+                shots=asked.shots,
+                query=asked.query,
+                tasks=asked.tasks,
+                most_atoms=asked.most_atoms,
+                cutoff=config.model.cutoff,
+                dtype=config.precision,
+            )
+            for name, those in (("training families", training), ("unseen families", validation))
+            if those
+        }
     )
+    watched = {name: stream.first_of_each()[:WATCHED] for name, stream in streams.items()}
+    return MetaStage(inner, streams["training families"], watched)
 
 
 def as_scaffolds(model: Model, frames: Sequence[Labelled]) -> list[list[Piece]]:

@@ -11,13 +11,14 @@ import numpy as np
 
 from kshot.atoms import Labelled
 from kshot.atoms.e0s import E0s, e0s_from_labeler, fit_e0s
+from kshot.core.rng import named_key
 from kshot.fewshot.batches import batches
 from kshot.fewshot.joint import Errors, Plan, Report, Watch, family_errors, train_jointly
 from kshot.labelers import labeler
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
 from kshot.pipeline.families import Chosen, chosen
-from kshot.pipeline.meta import Say, meta_trained, with_anchors, with_learned_prior
+from kshot.pipeline.meta import Say, meta_stage, with_anchors, with_learned_prior
 from kshot.pipeline.seen import seen_in
 from kshot.potentials import NETWORKS, EnergyForces, Potential, potentials
 from kshot.potentials.model import Model
@@ -107,14 +108,16 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     stream = batches(training, joint.batch, config.model.cutoff, config.precision)
     seen = seen_in([one for some in data.training.values() for one in some])
     record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
-    model = Model(potential, {}, e0s.energies, seen, record=record)
+    fresh = potential.init(named_key(config.seed, "parameters"))
+    model = Model(potential, fresh, e0s.energies, seen, record=record)
+    stage = meta_stage(model, data.training, data.validation, config)
     watch = [watcher(potential, validation, say)] if validation else []
     if joint.minutes is not None:
         watch.append(clock(60 * joint.minutes, say))
-    params = train_jointly(loss, stream, plan, folder=out, watch=watch)
+    params = train_jointly(loss, stream, plan, params=fresh, folder=out, watch=watch)
     model, meta = model.with_(params=params), config.meta
-    if meta.algorithm is not None:
-        model = meta_trained(model, data.training, data.validation, config, out, say)
+    if stage is not None:
+        model = stage.run(model, out, config.seed, say)
     model = with_anchors(model, data.training, config.anchors, config.seed)
     if not data.validation:
         return model
