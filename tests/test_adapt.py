@@ -14,6 +14,7 @@ from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.fewshot.judge import LOST, shots
+from kshot.fewshot.kept_rows import MOST_FILES, kept
 from kshot.fewshot.least_squares import Prior, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
 from kshot.labelers import labeler
@@ -252,3 +253,37 @@ def test_a_prediction_that_is_not_finite_counts_as_lost():
     assert np.abs(sound).max() < LOST
     broken = some.residuals(np.full(ravel_pytree(model.params)[0].size, np.nan))
     np.testing.assert_array_equal(np.abs(broken), LOST)
+
+
+def test_rows_of_anchors_are_kept_and_a_broken_file_costs_nothing(tmp_path, monkeypatch):
+    held = start().with_(learned={"anchors": as_anchors(labelled(3))})
+    fresh = anchor_rows(held, tmp_path)
+    assert fresh is not None
+    (file,) = tmp_path.glob("*.npz")
+
+    def computed(*args, **options):
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kshot.fewshot.anchors.rows", computed)
+        again = anchor_rows(held, tmp_path)
+        assert again is not None
+        for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(fresh), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        # another start is another file.
+        other = held.with_(params=jax.tree.map(lambda leaf: 1.1 * leaf, held.params))
+        with pytest.raises(AssertionError):
+            anchor_rows(other, tmp_path)
+    file.write_bytes(file.read_bytes()[:100])
+    mended = anchor_rows(held, tmp_path)
+    assert mended is not None
+    np.testing.assert_array_equal(mended.jacobian, fresh.jacobian)
+    assert len(file.read_bytes()) > 100
+
+
+def test_few_files_of_rows_are_kept(tmp_path):
+    for name in range(MOST_FILES + 2):
+        kept(tmp_path, str(name), lambda: own(start(), labelled(1)))
+    assert len(list(tmp_path.iterdir())) == MOST_FILES
+    (tmp_path / "file").touch()
+    assert len(kept(tmp_path / "file" / "below", "x", lambda: own(start(), labelled(1))).frame)

@@ -1,4 +1,4 @@
-"""Where compiled programs are kept between runs: most of a short run's time is the compiler's."""
+"""Where is kept what is the same from run to run: compiled programs before all."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def cache_folder() -> Path | None:
         return (Path(base) if base else Path.home() / ".cache") / "kshot"
     except RuntimeError:  # an account without a home
         return None
+
+
+def kept_rows_folder() -> Path | None:
+    """Return where derivatives are kept that many adaptations need; None if nowhere."""
+    folder = cache_folder()
+    return None if folder is None else folder / "rows"
 
 
 def use_compile_cache(folder: Path | None = None) -> Path | None:

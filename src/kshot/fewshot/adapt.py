@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -112,6 +113,7 @@ def adapt(
     methods: Sequence[str] = EVERY,
     keep: float = 1.0,
     seed: int = 0,
+    cache: Path | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Adapt a start to K labelled structures.
@@ -123,6 +125,7 @@ def adapt(
             that the start was meta-trained for, if it was, and wants another one beside it.
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
+        cache: a folder where the anchors' derivatives are kept for the next adaptation.
         told: called with the name of each part of the work when it is done; derivatives,
             and each method.
 
@@ -139,7 +142,7 @@ def adapt(
     own, anchors = side_by_side(
         [
             lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
-            lambda: anchor_rows(start) if keep > 0 else None,
+            lambda: anchor_rows(start, cache) if keep > 0 else None,
         ]
     )
     assert own is not None

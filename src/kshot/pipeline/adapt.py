@@ -14,6 +14,7 @@ from kshot.atoms import Failure, Labelled, Structure
 from kshot.atoms.descriptors import descriptors, farthest_points
 from kshot.atoms.files import write
 from kshot.core.bars import bar
+from kshot.core.cache import kept_rows_folder
 from kshot.core.errors import TaskError
 from kshot.core.manifest import code_versions
 from kshot.families.samplers import samplers
@@ -78,6 +79,7 @@ def adapt_file(request: Request) -> Done:
             methods=request.methods,
             keep=request.keep,
             seed=request.seed,
+            cache=kept_rows_folder(),
             told=lambda part: advance(1, part),
         )
     seconds = time.perf_counter() - begun

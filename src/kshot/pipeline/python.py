@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kshot.atoms import Labelled
-from kshot.core.cache import use_compile_cache
+from kshot.core.cache import kept_rows_folder, use_compile_cache
 from kshot.fewshot.adapt import Adapted
 from kshot.fewshot.adapt import adapt as adapt_model
 from kshot.fewshot.methods import EVERY
@@ -41,5 +41,7 @@ def adapt(
     model = start if isinstance(start, Model) else load(start_path(start))
     check_structures(model, [one.structure for one in labelled], ())
     check_labels(model, labelled)
-    found = adapt_model(model, labelled, methods=methods, keep=keep, seed=seed)
+    found = adapt_model(
+        model, labelled, methods=methods, keep=keep, seed=seed, cache=kept_rows_folder()
+    )
     return found.with_model(found.model.with_(seen=model.seen.joined(seen_in(labelled))))
