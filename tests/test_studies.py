@@ -14,6 +14,7 @@ from kshot.atoms import Labelled
 from kshot.atoms.files import write
 from kshot.cli.main import app
 from kshot.core.errors import KshotError, OptionError, TaskError, UnknownNameError
+from kshot.fewshot.inner import inner_of
 from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds
@@ -22,7 +23,7 @@ from kshot.pipeline.study_table import labels_needed
 from kshot.pipeline.train import clock
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
-from kshot.potentials.model_file import save
+from kshot.potentials.model_file import load, save
 from methanol import METHANOL
 
 
@@ -152,7 +153,8 @@ def test_training_ends_when_its_time_is_over():
     assert "the time is over" in said[0]
 
 
-def test_a_family_that_is_left_out_is_adapted_to(tmp_path: Path):
+@pytest.fixture
+def training(tmp_path: Path) -> Path:
     config = tmp_path / "train.yaml"
     config.write_text(
         "families: {strata: [side-chain], most_atoms: 9, elements: [H, C, O]}\n"
@@ -160,9 +162,28 @@ def test_a_family_that_is_left_out_is_adapted_to(tmp_path: Path):
         "[{sampler: rattle, temperature: 300, n: 12}]}\n"
         "model: {architecture: morse}\njoint: {steps: 20, batch: 4}\nanchors: 3\n"
     )
+    return config
+
+
+def test_a_start_is_meta_trained_by_an_algorithm(training: Path, tmp_path: Path):
+    out = tmp_path / "start.kshot"
+    meta_options = ("algorithm=reptile", "steps=6", "shots=4", "query=4", "inner_steps=2")
+    changes = [word for one in meta_options for word in ("--set", f"meta.{one}")]
+    said = call("train", training, "-o", out, *changes)
+    assert "reptile, step 6: training families: " in said
+    record = json.loads(call("models", "show", out, "--json"))["record"]
+    assert record["config"]["meta"]["algorithm"] == "reptile"
+    inner = inner_of(load(out))
+    assert inner is not None
+    assert (inner.name, inner.options.steps) == ("reptile", 2)
+    with pytest.raises(ConfigError, match=r"meta\.algorithm"):
+        call("train", training, "-o", out, "--set", "meta.algorithm=reptil")
+
+
+def test_a_family_that_is_left_out_is_adapted_to(training: Path, tmp_path: Path):
     words = (
         "crossval",
-        config,
+        training,
         "-o",
         tmp_path / "folds",
         "--only",
