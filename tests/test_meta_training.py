@@ -167,6 +167,14 @@ def test_a_start_without_a_rule_has_none(start, families):
     assert [one.method.name for one in done.candidates] == ["shift"]
 
 
+def test_a_rule_of_a_later_version_is_refused(start, families, tmp_path):
+    found, _ = lines_of(start, families, config("finetune"), tmp_path)
+    (said,) = found.learned[INNER].values()
+    later = found.with_(learned={INNER: {"telepathy": said}})
+    with pytest.raises(UnknownNameError, match="'telepathy', unknown here"):
+        adapt(later, families["f0"])
+
+
 def test_methods_that_cannot_be(start, families):
     with pytest.raises(UnknownNameError, match="no method is called 'innner'"):
         adapt(start, families["f0"], methods=("shift", "innner"))

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from kshot import meta
+from kshot.core.errors import UnknownNameError
 from kshot.fewshot.algorithms import Algorithm, Optimiser
 from kshot.fewshot.judge import Shots, with_shifts
 from kshot.fewshot.least_squares import Fit
@@ -87,12 +88,9 @@ def with_inner(
     """Return a start with parameters, and the rule they are for; by default as it began."""
     if rule is None:
         rule = inner.state(inner.algorithm(), params).learner.rule
+    options = {name: v for name, v in inner.options._asdict().items() if name != "optimiser"}
     said = {
-        **{
-            name: np.asarray(value)
-            for name, value in inner.options._asdict().items()
-            if name != "optimiser"
-        },
+        **{name: np.asarray(value) for name, value in options.items()},
         "sgd": np.asarray(inner.options.optimiser == "sgd"),
         "energy_weight": np.asarray(inner.loss.energy_weight),
         "forces_weight": np.asarray(inner.loss.forces_weight),
@@ -103,10 +101,17 @@ def with_inner(
 
 
 def inner_of(model: Model) -> Inner | None:
-    """Return the rule that a start was meta-trained for; None if there is none."""
+    """Return the rule that a start was meta-trained for; None if there is none.
+
+    Raises:
+        UnknownNameError: it is of an algorithm that this version does not know.
+    """
     if INNER not in model.learned:
         return None
     ((name, said),) = model.learned[INNER].items()
+    if name not in RECIPES:
+        known = ", ".join(RECIPES)
+        raise UnknownNameError(f"the start's rule is of {name!r}, unknown here. Known: {known}.")
     number = lambda key: np.asarray(said[key]).item()  # noqa: E731
     optimiser: Optimiser = "sgd" if number("sgd") else "adam"
     fields = [field for field in Options._fields if field != "optimiser"]
