@@ -186,27 +186,35 @@ def picture(rows: list[dict], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    shots = sorted({one["k"] for one in rows})
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     for axis, quantity, unit in zip(axes, ("energy", "forces"), ("meV", "meV/Å"), strict=True):
         for method in everywhere(rows):
-            shots = sorted({one["k"] for one in rows if one["method"] == method})
             points = [mean_and_spread(rows, method, k, quantity) for k in shots]
-            style = {"lw": 2.5, "color": "black"} if method == "kshot" else {"lw": 1.2}
+            kshot = {"lw": 2.5, "color": "black", "zorder": 3}
+            style = kshot if method == "kshot" else {"lw": 1.2, "alpha": 0.85}
             axis.errorbar(
                 shots,
                 [p[0] for p in points],
                 [p[1] for p in points],
                 marker="o",
-                ms=3,
-                label=method,
+                ms=3.5,
+                capsize=2,
+                label=WORDS.get(method, method).replace("**", ""),
                 **style,
             )
         axis.set(xscale="log", yscale="log", xlabel="labels K", ylabel=f"{quantity} RMSE, {unit}")
-        axis.set_xticks(
-            sorted({one["k"] for one in rows}), [str(k) for k in sorted({one["k"] for one in rows})]
-        )
-    axes[0].axhline(KCAL, ls=":", color="0.5")
-    axes[0].legend(fontsize=7)
+        axis.set_xticks(shots, [str(k) for k in shots])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 6, 8)))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].axhline(KCAL, ls=":", color="0.4")
+    axes[0].annotate("1 kcal/mol", (shots[0], KCAL), fontsize=8, color="0.4", va="bottom")
+    axes[1].legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
