@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import zipfile
 from collections.abc import Callable
@@ -34,10 +35,8 @@ def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
     if (found := _read(path)) is not None:
         return found
     made = make()
-    try:
+    with contextlib.suppress(OSError):
         _write(path, made)
-    except OSError:
-        return made
     return made
 
 
