@@ -11,11 +11,11 @@ from ase.build import bulk, molecule
 from ase.md.verlet import VelocityVerlet
 
 from kshot.atoms import Fingerprint, Structure
-from kshot.atoms.graph import graph, rung
+from kshot.atoms.graph import graph
 from kshot.core.errors import DataError, OptionError, UnseenError
 from kshot.potentials import energy_and_forces, potentials
 from kshot.potentials.model import KINDS, Model, Seen
-from kshot.potentials.model_predict import ladder
+from kshot.potentials.model_predict import ROOMS, ladder, packs
 
 GFN2 = Fingerprint("tblite", "0.5.0", "GFN2-xTB")
 E0S = {1: -13.6, 6: -1029.5, 8: -2041.25}
@@ -101,10 +101,9 @@ def test_energies_keep_float64_around_e0s():
     assert total == pytest.approx(rest - 1e6 / 3 + 4 * E0S[1], abs=1e-9)
 
 
-def test_hundred_sizes_take_no_more_programs_than_there_are_rungs(rng):
+def test_a_hundred_sizes_share_one_program(rng):
     one = model(cutoff=4.75)
     structures = [blob(rng, int(atoms)) for atoms in rng.integers(5, 41, 100)]
-    rungs = {rung(len(structure)) for structure in structures}
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event)
@@ -112,13 +111,39 @@ def test_hundred_sizes_take_no_more_programs_than_there_are_rungs(rng):
     one.predict(structures)
     jax.monitoring.clear_event_listeners()
     backend = [event for event in compiled if event.endswith("backend_compile_duration")]
-    assert len(one.programs) == 4 < len(rungs)
-    assert len(backend) <= len(rungs)
+    assert len(one.programs) == 1
+    assert len(backend) < 10
     before = one.programs
     one.predict(structures[::-1])
     moved = one.with_(params=jax.tree.map(lambda leaf: 1.01 * leaf, one.params))
     moved.predict(structures)
     assert moved.programs == before
+
+
+def test_structures_in_one_pack_know_nothing_of_each_other(rng):
+    one = model(cutoff=4.0)
+    structures = [blob(rng, atoms) for atoms in (7, 150, 3, 30, 12, 90, 2)]
+    structures[2] = structures[2].replace(charge=1, multiplicity=2)
+    together = one.predict(structures, allow=KINDS)
+    for structure, found in zip(structures, together, strict=True):
+        (alone,) = one.predict([structure], allow=KINDS)
+        assert found.energy == pytest.approx(alone.energy, abs=1e-4)
+        np.testing.assert_allclose(found.forces, alone.forces, atol=1e-4)
+
+
+def test_a_pack_holds_structures_of_one_charge_and_keeps_within_its_room(rng):
+    potential = model(cutoff=4.0).potential
+    structures = [blob(rng, int(atoms)) for atoms in rng.integers(1, 40, 60)]
+    structures[::3] = [one.replace(charge=1) for one in structures[::3]]
+    made = packs(potential, [graph(one, potential.cutoff) for one in structures])
+    assert sorted(place for pack in made for place in pack.places) == list(range(60))
+    assert len(made) < 40
+    for pack in made:
+        held = [structures[place] for place in pack.places]
+        assert {one.charge for one in held} == {int(pack.joined.graph.charge)}
+        assert pack.joined.graph.size in ROOMS
+        assert sum(len(one) for one in held) < pack.joined.graph.size.atoms
+        assert len(held) <= pack.room
 
 
 def test_few_more_edges_need_no_new_program():

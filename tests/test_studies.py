@@ -82,7 +82,10 @@ def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path
     before = kept.stat().st_mtime_ns
     assert json.loads(call("eval", study, "--json")) == rows
     assert kept.stat().st_mtime_ns == before
-    # another setting is another study.
+    # another seed is paid for alone; other numbers of shots are another study.
+    more = json.loads(call("eval", study, "--set", "seeds=[0,1,2]", "--json"))
+    assert more[: len(rows)] == rows
+    assert {one["seed"] for one in more[len(rows) :]} == {2}
     again = json.loads(call("eval", study, "--set", "shots=[3]", "--json"))
     assert {one["k"] for one in again} == {3}
 

@@ -22,7 +22,7 @@ from kshot.potentials import EnergyForces
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Packed, Piece, pack, size_of
 
-SHOTS, SEEDS = (10, 50), 1
+SHOTS = (10, 50)
 PACK = 10  # structures of one program
 STEPS, MOST_STEPS, PATIENCE, EVERY = 20, 600, 200, 20
 ENERGY_WEIGHT, FORCES_WEIGHT = 100.0, 1.0
@@ -59,7 +59,7 @@ def gradient_based(start: Model, frames: Sequence[Labelled], setting: Setting) -
     told = []
     for name, way in WAYS.items():
         base = fresh if way.scratch else start.params
-        for seed in setting.seeds[:SEEDS]:
+        for seed in setting.seeds:
             for k in (k for k in setting.shots if k in SHOTS):
                 order = order_of(seed, len(pool))[:k]
                 params, rate = lesson.learn(base, [pieces[i] for i in order], way)

@@ -16,11 +16,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from kshot.atoms.graph import Graph, Size, pad
+from kshot.atoms.graph import Graph, Size, pad, rung
 from kshot.core.seeds import named_generator
 from kshot.potentials import Potential
 from kshot.potentials.derived import energy
-from kshot.potentials.model_predict import ladder, predict_stacks, stacks, step
+from kshot.potentials.model_predict import packs, predict_packs, step
 from kshot.potentials.packed import Piece
 
 WAYS = 16  # directions are filled up to a multiple of it, as each number is a program; below it,
@@ -81,8 +81,8 @@ def rows(
         one_size: give all frames the room of the largest: one program, for few rows each.
     """
     graphs = [one.graph for one in frames]
-    said = predict_stacks(potential, params, stacks(potential, graphs, one_size=one_size))
-    sizes = _sizes(potential, graphs, one_size)
+    said = predict_packs(potential, params, packs(potential, graphs))
+    sizes = _sizes(graphs, one_size)
     ways = [_directions(one, place, directions, seed) for place, one in enumerate(frames)]
     # all are under way before the first is waited for: JAX works on several at once.
     running = [_slopes(potential, params, *each) for each in zip(graphs, sizes, ways, strict=True)]
@@ -90,13 +90,15 @@ def rows(
     return _joined(potential, frames, parts)
 
 
-def _sizes(potential: Potential, graphs: Sequence[Graph], one_size: bool) -> list[Size]:
-    """Return the room each graph gets: the same as for predictions, as tracing takes seconds."""
-    steps = [step(one.size.atoms) for one in graphs]
-    if one_size:
-        steps = [max(steps)] * len(steps)
-    edges = ladder(potential).edges
-    return [Size(atoms, edges[atoms]) for atoms in steps]
+def _sizes(graphs: Sequence[Graph], one_size: bool) -> list[Size]:
+    """Return the room each graph gets: that of the largest of its `step`, or of all."""
+    steps = [0 if one_size else step(one.size.atoms) for one in graphs]
+    of_step: dict[int, Size] = {}
+    for one, here in zip(graphs, steps, strict=True):
+        known = of_step.get(here, Size(0, 0))
+        atoms, edges = step(one.size.atoms), rung(one.size.edges)
+        of_step[here] = Size(max(known.atoms, atoms), max(known.edges, edges))
+    return [of_step[here] for here in steps]
 
 
 class _Part(NamedTuple):

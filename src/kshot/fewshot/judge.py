@@ -21,7 +21,7 @@ from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, promis
 from kshot.fewshot.methods import Method, moved
 from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import Stack, predict_stacks, stacks
+from kshot.potentials.model_predict import Pack, packs, predict_packs
 from kshot.potentials.packed import Piece
 
 FOLDS = 5
@@ -52,19 +52,19 @@ class Shots:
     Args:
         start: the model they adapt.
         frames: with their labels.
-        stacked: the same for prediction.
+        packed: the same for prediction.
         rows: the start linearised on them.
     """
 
     start: Model
     frames: tuple[Piece, ...]
-    stacked: list[Stack]
+    packed: list[Pack]
     rows: Rows
 
     def residuals(self, move: Float[np.ndarray, " params"]) -> Float[np.ndarray, " rows"]:
         """Return the moved model's prediction less label, without shifts, in the rows' order."""
         potential, own = self.start.potential, self.rows
-        said = predict_stacks(potential, moved(self.start.params, move), self.stacked)
+        said = predict_packs(potential, moved(self.start.params, move), self.packed)
         out = np.empty(len(own.frame))
         for place, (one, (energy, forces)) in enumerate(zip(self.frames, said, strict=True)):
             here = own.frame == place
@@ -77,8 +77,8 @@ class Shots:
 
 def shots(start: Model, frames: Sequence[Piece], rows: Rows) -> Shots:
     """Return labelled frames ready to be predicted."""
-    stacked = stacks(start.potential, [one.graph for one in frames])
-    return Shots(start, tuple(frames), stacked, rows)
+    packed = packs(start.potential, [one.graph for one in frames])
+    return Shots(start, tuple(frames), packed, rows)
 
 
 def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:

@@ -115,15 +115,28 @@ def run_study(
     for kind, job in jobs.items():
         for name, frames in families.items():
             path = folder / f"{kind}-{name}.json"
-            asked = {"digest": start.digest, "setting": [list(part) for part in setting[:2]]}
-            if path.exists() and asked.items() <= json.loads(path.read_text()).items():
+            asked = {"family": name, "digest": start.digest, "shots": list(setting.shots)}
+            known = _known(path, asked)
+            missing = tuple(one for one in setting.seeds if one not in known["seeds"])
+            if not missing:
                 continue
             begun = time.perf_counter()
-            found = {"family": name, **asked, "rows": job(start, frames, setting)}
-            found["seconds"] = time.perf_counter() - begun
+            known["rows"] += job(start, frames, setting._replace(seeds=missing))
+            known["seeds"] += missing
+            spent = time.perf_counter() - begun
+            known["seconds"] += spent
             with whole(path) as part:
-                part.write_text(json.dumps(found) + "\n")
-            say(f"{kind} {name}: {found['seconds']:.0f} s")
+                part.write_text(json.dumps(known) + "\n")
+            say(f"{kind} {name}: {spent:.0f} s")
+
+
+def _known(path: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file holds if it answers what is asked, for some seeds; else nothing yet."""
+    if path.exists():
+        held = json.loads(path.read_text())
+        if asked.items() <= held.items():
+            return held
+    return {**asked, "seeds": [], "rows": [], "seconds": 0.0}
 
 
 def support_and_test(

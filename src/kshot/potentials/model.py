@@ -154,7 +154,7 @@ class Model:
     ) -> list[Labels]:
         """Return energies (eV, E0s included) and forces (eV/Å) of structures, in their order.
 
-        Structures of like size share a compiled program; see `programs`.
+        Small structures share a compiled program, whatever their sizes; see `programs`.
 
         Args:
             structures: any number, of any sizes.

@@ -14,22 +14,22 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 from kshot.atoms import Structure
-from kshot.atoms.graph import SMALLEST, Graph, Size, graph, rung, stack
+from kshot.atoms.graph import SMALLEST, Graph, Size, graph, rung
 from kshot.core.errors import OptionError
 from kshot.potentials.base import Potential
-from kshot.potentials.derived import energy_and_forces
+from kshot.potentials.joined import Joined, join, predict_joined
 
 SLACK = 1.15  # room for edges, of what is needed: compiling takes longer than thousands of runs
-BATCHES = (1, 8, 64)  # structures of one batch: few, as each is a program
-MOST_EDGES = 32_768  # of one batch: bounds its memory
+ROOMS = (Size(64, 960), Size(128, 1280))  # for several molecules: few, as each is a program, and
+# small: beyond a thousand edges or so a core's cache is too small, and each takes twice as long
 
 
 class Program(NamedTuple):
     """What one compiled program computes: so many structures of one size.
 
     Args:
-        size: the room of each.
-        structures: how many.
+        size: the room of all.
+        structures: how many at most.
         dtype: in which type.
     """
 
@@ -85,55 +85,90 @@ def require_precision(dtype: np.typing.DTypeLike) -> None:
         raise OptionError("JAX with 64-bit numbers for float64", "jax_enable_x64 off", todo)
 
 
-class Stack(NamedTuple):
-    """Graphs of one size, ready to be predicted by one call of one program.
+class Pack(NamedTuple):
+    """Graphs that one call of one program predicts.
 
     Args:
-        places: which of all graphs they are; what fills the stack up at its end has none.
-        graphs: stacked.
+        places: which of all graphs they are.
+        joined: they as one.
+        room: for so many structures.
     """
 
     places: tuple[int, ...]
-    graphs: Graph
+    joined: Joined
+    room: int
 
 
-def stacks(potential: Potential, graphs: Sequence[Graph], *, one_size: bool = False) -> list[Stack]:
-    """Return graphs in stacks: one program for each `step` that occurs.
-
-    More only where a later call needs more edges, or another number of structures at once.
+def packs(potential: Potential, graphs: Sequence[Graph]) -> list[Pack]:
+    """Return graphs in packs: small ones share one of `ROOMS`, a large or lone one has its own.
 
     Args:
         potential: what is to predict.
         graphs: without padding.
-        one_size: give all the room of the largest: one program, for few structures.
     """
-    largest = max((one.size.atoms for one in graphs), default=0)
-    steps: dict[int, list[int]] = {}
+    alike: dict[tuple[int, int], list[int]] = {}
     for place, one in enumerate(graphs):
-        steps.setdefault(step(largest if one_size else one.size.atoms), []).append(place)
+        alike.setdefault((int(one.charge), int(one.multiplicity)), []).append(place)
     found = []
-    for places in steps.values():
-        size = ladder(potential).size([graphs[place] for place in places])
-        batch = _batch(len(places), size)
-        for start in range(0, len(places), batch):
-            some = places[start : start + batch]
-            filled = [graphs[place] for place in (*some, *[some[-1]] * (batch - len(some)))]
-            found.append(Stack(tuple(some), stack(filled, potential.cutoff, size)))
+    for places in alike.values():
+        small = [place for place in places if _fits(graphs[place].size, ROOMS[-1])]
+        if len(small) < 2:
+            small = []
+        found += [_pack(potential, graphs, [place]) for place in sorted({*places} - {*small})]
+        if small:
+            size, groups = _shared([graphs[place].size for place in small])
+            for group in groups:
+                found.append(_pack(potential, graphs, [small[i] for i in group], size))
     return found
 
 
-def predict_stacks(
-    potential: Potential, params: PyTree, prepared: Sequence[Stack]
+def _fits(one: Size, room: Size) -> bool:
+    # padding needs an atom of its own.
+    return one.atoms < room.atoms and one.edges <= room.edges
+
+
+def _shared(sizes: Sequence[Size]) -> tuple[Size, list[list[int]]]:
+    """Return the room that wastes least, and which structures are together in it."""
+    largest = Size(*(max(one[axis] for one in sizes) for axis in (0, 1)))
+    ways = [(room, _filled(sizes, room)) for room in ROOMS if _fits(largest, room)]
+    return min(ways, key=lambda way: len(way[1]) * way[0].edges)
+
+
+def _filled(sizes: Sequence[Size], room: Size) -> list[list[int]]:
+    """Return structures in the order given, as many together as there is room for."""
+    groups: list[list[int]] = []
+    left = Size(0, 0)
+    for place, one in enumerate(sizes):
+        if one.atoms > left.atoms or one.edges > left.edges:
+            groups.append([])
+            left = Size(room.atoms - 1, room.edges)
+        groups[-1].append(place)
+        left = Size(left.atoms - one.atoms, left.edges - one.edges)
+    return groups
+
+
+def _pack(
+    potential: Potential, graphs: Sequence[Graph], places: Sequence[int], size: Size | None = None
+) -> Pack:
+    some = [graphs[place] for place in places]
+    room = 1 if size is None else size.atoms
+    size = size or ladder(potential).size(some)
+    joined = join(some, size, room, potential.cutoff)
+    own = joined.graph._replace(charge=some[0].charge, multiplicity=some[0].multiplicity)
+    return Pack(tuple(places), joined._replace(graph=own), room)
+
+
+def predict_packs(
+    potential: Potential, params: PyTree, prepared: Sequence[Pack]
 ) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
     """Return each graph's energy (eV, without E0s) and forces (eV/Å), in the order of places."""
     # all are under way before the first is waited for: JAX works on several at once.
-    running = [_run(potential, params, one.graphs) for one in prepared]
+    running = [_run(potential, params, one) for one in prepared]
     found: dict[int, tuple[float, np.ndarray]] = {}
     for one, told in zip(prepared, running, strict=True):
-        energies, forces = map(np.asarray, told)
+        energies, forces = (np.asarray(each, np.float64) for each in told)
         for row, place in enumerate(one.places):
-            atoms = one.graphs.real[row]
-            found[place] = float(energies[row]), np.asarray(forces[row, atoms], np.float64)
+            found[place] = float(energies[row]), forces[one.joined.owner == row]
     return [found[place] for place in range(len(found))]
 
 
@@ -146,20 +181,18 @@ def predict_all(
     """Return each structure's energy (eV, without E0s) and forces (eV/Å)."""
     require_precision(dtype)
     graphs = [graph(one, potential.cutoff, dtype) for one in structures]
-    return predict_stacks(potential, params, stacks(potential, graphs))
+    return predict_packs(potential, params, packs(potential, graphs))
 
 
-def _batch(count: int, size: Size) -> int:
-    """Return the largest of `BATCHES` that is filled at least once, and has not too many edges."""
-    return max(one for one in BATCHES if one == 1 or one <= min(count, MOST_EDGES // size.edges))
+def _run(potential: Potential, params: PyTree, one: Pack) -> tuple[jax.Array, jax.Array]:
+    joined = one.joined
+    kind = Program(joined.graph.size, one.room, str(joined.graph.positions.dtype))
+    ladder(potential).programs[kind] = None
+    return _compiled(potential, one.room, params, joined)
 
 
-def _run(potential: Potential, params: PyTree, graphs: Graph) -> tuple[jax.Array, jax.Array]:
-    count, dtype = len(graphs.positions), str(graphs.positions.dtype)
-    ladder(potential).programs[Program(graphs.size, count, dtype)] = None
-    return _compiled(potential, params, graphs)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _compiled(potential: Potential, params: PyTree, graphs: Graph) -> tuple[jax.Array, jax.Array]:
-    return jax.vmap(lambda one: energy_and_forces(potential, params, one))(graphs)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compiled(
+    potential: Potential, room: int, params: PyTree, joined: Joined
+) -> tuple[jax.Array, jax.Array]:
+    return predict_joined(potential, params, joined, room)

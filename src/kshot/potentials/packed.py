@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from kshot.atoms import Labelled
-from kshot.atoms.graph import Graph, Size, graph, pad, rung
+from kshot.atoms.graph import Graph, Size, graph, rung
 from kshot.core.errors import InputError
 from kshot.potentials.base import Potential
 from kshot.potentials.compare import Compared, element_counts
+from kshot.potentials.joined import Joined, join, predict_joined
 
 
 class Packed(NamedTuple):
@@ -46,13 +47,7 @@ class Packed(NamedTuple):
         places = self.energy.shape[1]
 
         def one(pack: Graph, owner: Array) -> tuple[Array, Array]:
-            def total(positions: Array) -> tuple[Array, Array]:
-                shares = potential.energies(params, pack._replace(positions=positions))
-                # the last segment takes what padding adds: nothing.
-                return shares.sum(), jax.ops.segment_sum(shares, owner, places + 1)[:-1]
-
-            slope, energies = jax.grad(total, has_aux=True)(jnp.asarray(pack.positions))
-            return energies, -slope
+            return predict_joined(potential, params, Joined(pack, owner), places)
 
         return jax.vmap(one)(self.graph, jnp.asarray(self.owner))
 
@@ -132,11 +127,8 @@ def pack(
     """
     if len(chosen) > places:
         raise InputError(f"at most {places} structures", str(len(chosen)), "Take more places.")
-    starts = np.cumsum([0] + [one.graph.size.atoms for one in chosen])
-    whole = pad(_joined([one.graph for one in chosen], starts, dtype), size, cutoff)
-    atoms = int(starts[-1])
-    owner = np.full(size.atoms, places, np.int32)
-    owner[:atoms] = np.repeat(np.arange(len(chosen)), np.diff(starts))
+    whole, owner = join([one.graph for one in chosen], size, places, cutoff)
+    atoms = int((owner < places).sum())
     energy, forces = np.full(places, np.nan), np.full((size.atoms, 3), np.nan, dtype)
     energy[: len(chosen)] = [one.energy for one in chosen]
     forces[:atoms] = np.concatenate([one.forces for one in chosen])
@@ -145,17 +137,3 @@ def pack(
         whole, owner, np.nan_to_num(energy).astype(dtype), np.nan_to_num(forces), known, felt
     )
     return jax.tree.map(lambda leaf: np.asarray(leaf)[None], made)
-
-
-def _joined(
-    graphs: Sequence[Graph], starts: Int[np.ndarray, " n"], dtype: np.typing.DTypeLike
-) -> Graph:
-    """Return graphs as one, its atoms counted through."""
-    one = {"charge": np.asarray(0, np.int32), "multiplicity": np.asarray(1, np.int32)}
-    one["cell"] = np.zeros((3, 3), dtype)
-    for name in ("numbers", "positions", "shifts"):
-        one[name] = np.concatenate([getattr(g, name) for g in graphs])
-    for name in ("senders", "receivers"):
-        moved = [getattr(g, name) + start for g, start in zip(graphs, starts[:-1], strict=True)]
-        one[name] = np.concatenate(moved).astype(np.int32)
-    return Graph(edges=np.asarray(len(one["senders"]), np.int32), **one)
