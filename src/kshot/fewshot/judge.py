@@ -145,7 +145,7 @@ def fits(
         folds: which frames each fit leaves out.
     """
     every = np.arange(len(some.frames))
-    found = [solved.fit(without=fold) for fold in folds]
+    found = solved.fits(some.rows.residual[None], folds)
     for number in range(steps):
         true = side_by_side([functools.partial(some.residuals, one.move) for one in found])
         yield [
@@ -153,11 +153,8 @@ def fits(
             for one, here, fold in zip(found, true, folds, strict=True)
         ]
         if number + 1 < steps:
-            back = [some.rows.jacobian @ one.move.astype(np.float32) for one in found]
-            found = [
-                solved.fit(here - linear, without=fold)
-                for here, linear, fold in zip(true, back, folds, strict=True)
-            ]
+            moves = np.stack([one.move for one in found], dtype=np.float32)
+            found = solved.fits(np.stack(true) - moves @ some.rows.jacobian.T, folds)
 
 
 def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:

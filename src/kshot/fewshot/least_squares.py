@@ -94,11 +94,22 @@ class Gram:
 
     def solve(self, factor: float = 1.0) -> Solved:
         """Return the solution for the prior's variances times a factor."""
-        covariance = factor * self.product + SHIFT**2 * (self.shifted @ self.shifted.T)
+        own = len(self.rows.frame)
         # products are taken in float32: what is below their rounding is no information.
         rounding = ROUNDING * factor * self.product.diagonal().max(initial=0.0)
-        covariance[np.diag_indices_from(covariance)] += self.noise + rounding
-        return Solved(self, factor, _inverse(covariance))
+        noise = self.noise + rounding
+        covariance = factor * self.product[:own, :own]
+        covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
+        covariance[np.diag_indices(own)] += noise[:own]
+        # anchors have no residuals, so they are eliminated: what is left to invert is a third.
+        between = factor * self.product[own:, :own]
+        among = factor * self.product[own:, own:]
+        among[np.diag_indices_from(among)] += noise[own:]
+        lower = scipy.linalg.cholesky(among, lower=True, overwrite_a=True, check_finite=False)
+        half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
+        covariance -= half.T @ half
+        pull = -scipy.linalg.solve_triangular(lower, half, lower=True, trans=1, check_finite=False)
+        return Solved(self, factor, _inverse(covariance), pull)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,49 +119,58 @@ class Solved:
     Args:
         problem: what was solved.
         factor: of the prior's variances.
-        inverse: C⁻¹, of all rows.
+        inverse: the labelled rows' block of C⁻¹.
+        pull: multipliers of anchors, from those of labelled rows.
     """
 
     problem: Gram
     factor: float
-    inverse: Float[np.ndarray, "all all"]
+    inverse: Float[np.ndarray, "rows rows"]
+    pull: Float[np.ndarray, "anchors rows"]
 
-    def fit(
+    def fit(self, *, without: Sequence[int] | np.ndarray = ()) -> Fit:
+        """Return the fit to the labelled frames, or to all but some of them."""
+        return self.fits(self.problem.rows.residual[None], [without])[0]
+
+    def fits(
         self,
-        residual: Float[np.ndarray, " rows"] | None = None,
-        *,
-        without: Sequence[int] | np.ndarray = (),
-    ) -> Fit:
-        """Return the fit to the labelled frames, or to all but some of them.
+        residuals: Float[np.ndarray, "#several rows"],
+        without: Sequence[Sequence[int] | np.ndarray],
+    ) -> list[Fit]:
+        """Return several fits at once: each reads all derivatives, and so they do that together.
 
         Args:
-            residual: of the labelled rows, in place of their own: for a later Gauss-Newton step.
-            without: frames that are left out, as if they had no labels.
+            residuals: of the labelled rows, one row for each fit, or one for all; their own, or
+                what takes their place in a later Gauss-Newton step.
+            without: frames that each fit leaves out, as if they had no labels.
         """
-        problem, alpha = self.problem, self._alpha(residual)
-        if len(without):
-            # what is left out has no multiplier in the fit to the rest.
-            gone = places(problem.rows, without)
-            alpha = alpha - self.inverse[:, gone] @ self._errors(gone, alpha)
-            alpha[gone] = 0
-        move = -self.factor * problem.variance * (problem.jacobian.T @ alpha.astype(np.float32))
-        return Fit(move, -(SHIFT**2) * (problem.shifted.T @ alpha))
+        problem = self.problem
+        alphas = np.repeat(residuals @ self.inverse, len(without) // len(residuals), axis=0)
+        for alpha, frames in zip(alphas, without, strict=True):
+            if len(frames):
+                # what is left out has no multiplier in the fit to the rest.
+                gone = places(problem.rows, frames)
+                alpha -= self._errors(gone, alpha) @ self.inverse[gone]
+                alpha[gone] = 0
+        alphas = np.concatenate([alphas, alphas @ self.pull.T], axis=1)
+        moves = alphas.astype(np.float32) @ problem.jacobian
+        shifts = alphas @ problem.shifted
+        return [
+            Fit(-self.factor * problem.variance * move, -(SHIFT**2) * shift)
+            for move, shift in zip(moves, shifts, strict=True)
+        ]
 
     def left_out(self) -> Float[np.ndarray, " rows"]:
         """Return the error on each frame of the fit to all others: exact for a linear model."""
-        alpha, frame = self._alpha(None), self.problem.rows.frame
-        errors = np.empty(len(frame))
-        for one in np.unique(frame):
-            here = np.flatnonzero(frame == one)
+        rows = self.problem.rows
+        alpha, errors = self.inverse @ rows.residual, np.empty(len(rows.frame))
+        for one in np.unique(rows.frame):
+            here = np.flatnonzero(rows.frame == one)
             errors[here] = self._errors(here, alpha)
         return errors
 
-    def _alpha(self, residual: Float[np.ndarray, " rows"] | None) -> Float[np.ndarray, " all"]:
-        given = self.problem.rows.residual if residual is None else residual
-        return self.inverse[:, : len(given)] @ given
-
     def _errors(
-        self, here: Int[np.ndarray, " some"], alpha: Float[np.ndarray, " all"]
+        self, here: Int[np.ndarray, " some"], alpha: Float[np.ndarray, " rows"]
     ) -> Float[np.ndarray, " some"]:
         """Return the errors on some rows of the fit to all others."""
         block = self.inverse[np.ix_(here, here)]

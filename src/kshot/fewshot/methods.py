@@ -70,9 +70,16 @@ def prior_of(method: Method, model: Model) -> Prior:
 
 
 def moved(params: PyTree, move: Float[np.ndarray, " params"]) -> PyTree:
-    """Return parameters moved by a flat step."""
-    flat, unravel = ravel_pytree(params)
-    return unravel(flat + move.astype(flat.dtype))
+    """Return parameters moved by a flat step; in NumPy, as JAX takes a call for every leaf."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, params))
+    parts = np.split(move, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    return jax.tree.unflatten(
+        structure,
+        [
+            leaf + part.reshape(leaf.shape).astype(leaf.dtype)
+            for leaf, part in zip(leaves, parts, strict=True)
+        ],
+    )
 
 
 def _nothing(model: Model) -> Mapping[str, float]:
