@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("KSHOT_CACHE", str(ROOT / ".cache" / "kshot"))
 # Compiled programs outlive the run: most of a test's time is XLA's.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
+
+from kshot.core.whole import whole
 
 LEAST_SECONDS = 0.0  # networks set up their tables by hundreds of tiny programs: seconds in all
 
@@ -31,6 +35,24 @@ def kept_rows_folder() -> Path | None:
     """Return where derivatives are kept that many adaptations need; None if nowhere."""
     folder = cache_folder()
     return None if folder is None else folder / "rows"
+
+
+def keep_file(path: Path, write: Callable[[Path], object], most: int) -> None:
+    """Keep a file in a folder of at most so many, of which the oldest go first.
+
+    Args:
+        path: where it is to be, as a whole or not at all.
+        write: writes it to the path that it is given.
+        most: of files in the folder.
+
+    A folder that cannot be written costs nothing but time.
+    """
+    with contextlib.suppress(OSError):
+        with whole(path) as part:
+            write(part)
+        files = sorted(path.parent.iterdir(), key=lambda one: one.stat().st_mtime_ns)
+        for old in files[:-most]:
+            old.unlink(missing_ok=True)
 
 
 def use_compile_cache(folder: Path | None = None) -> Path | None:

@@ -6,7 +6,6 @@ Nothing of third order is ever taken.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,9 +16,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from kshot.atoms.graph import Graph, Size, pad, rung
+from kshot.core.kept_programs import run_kept
 from kshot.core.seeds import named_generator
 from kshot.potentials import Potential
 from kshot.potentials.derived import energy
+from kshot.potentials.model_potential import about
 from kshot.potentials.model_predict import packs, predict_packs, step
 from kshot.potentials.packed import Piece
 
@@ -121,7 +122,7 @@ def _slopes(
     count, atoms = ways.shape[:2]
     room = np.zeros((_room(count), size.atoms, 3), padded.positions.dtype)
     room[:count, :atoms] = ways
-    return _linearise(potential, params, padded, room)
+    return run_kept(_linearise, (potential,), about(potential), params, padded, room)
 
 
 def _part(
@@ -169,7 +170,6 @@ def _directions(
     return basis.T.reshape(wanted, atoms, 3).astype(kind)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _linearise(
     potential: Potential, params: PyTree, graph: Graph, ways: Array
 ) -> Float[Array, "rows params"]:

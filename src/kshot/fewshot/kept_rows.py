@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from kshot import __version__
-from kshot.core.whole import whole
+from kshot.core.cache import keep_file
+from kshot.core.kept_programs import code_digest
 from kshot.fewshot.jacobian import Rows
 
-MOST_FILES = 4  # tens of megabytes each; the oldest goes first
+MOST_FILES = 4  # tens of megabytes each
 
 
 def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
@@ -24,19 +23,18 @@ def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
 
     Args:
         folder: of the user's cache; None keeps nothing.
-        what: everything they depend on but the versions of kshot and JAX.
+        what: everything they depend on but the code of kshot and its libraries.
         make: computes them. A file that cannot be read, or a folder that cannot be written, costs
             nothing but this.
     """
     if folder is None:
         return make()
-    key = hashlib.sha256(f"{what} {__version__} {jax.__version__}".encode()).hexdigest()
+    key = hashlib.sha256(f"{what} {code_digest()}".encode()).hexdigest()
     path = folder / f"{key[:32]}.npz"
     if (found := _read(path)) is not None:
         return found
     made = make()
-    with contextlib.suppress(OSError):
-        _write(path, made)
+    keep_file(path, functools.partial(_write, made), MOST_FILES)
     return made
 
 
@@ -50,11 +48,8 @@ def _read(path: Path) -> Rows | None:
     return Rows(**plain, ways=ways)
 
 
-def _write(path: Path, made: Rows) -> None:
+def _write(made: Rows, part: Path) -> None:
     arrays: dict[str, Any] = {name: v for name, v in made._asdict().items() if name != "ways"}
     arrays |= {f"ways{place}": value for place, value in enumerate(made.ways)}
-    with whole(path) as part, part.open("wb") as file:
+    with part.open("wb") as file:
         np.savez(file, **arrays)
-    files = sorted(path.parent.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns)
-    for old in files[:-MOST_FILES]:
-        old.unlink(missing_ok=True)

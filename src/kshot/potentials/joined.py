@@ -43,7 +43,7 @@ def join(graphs: Sequence[Graph], size: Size, places: int, cutoff: float) -> Joi
 
 
 def predict_joined(
-    potential: Potential, params: PyTree, one: Joined, places: int
+    potential: Potential, places: int, params: PyTree, one: Joined
 ) -> tuple[Float[Array, " places"], Float[Array, "atoms 3"]]:
     """Return the energies (eV) of all structures, and forces (eV/Å) on all atoms."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any
 
 from kshot.atoms.elements import HEAVIEST
@@ -45,6 +47,15 @@ def describe(potential: Potential) -> dict[str, Any]:
         return {"kind": "sum", "parts": [describe(part) for part in potential.parts], **both}
     todo = "Only registered potentials can be written to files."
     raise OptionError("a registered potential", type(potential).__name__, todo)
+
+
+@functools.lru_cache(maxsize=64)
+def about(potential: Potential) -> str | None:
+    """Return all that tells a potential from others as text; None for someone else's class."""
+    try:
+        return json.dumps(describe(potential), sort_keys=True)
+    except OptionError:
+        return None
 
 
 def rebuild(written: Any) -> Potential:  # noqa: ANN401 - JSON

@@ -16,8 +16,10 @@ from jaxtyping import Float, PyTree
 from kshot.atoms import Structure
 from kshot.atoms.graph import SMALLEST, Graph, Size, graph, rung
 from kshot.core.errors import OptionError
+from kshot.core.kept_programs import run_kept
 from kshot.potentials.base import Potential
 from kshot.potentials.joined import Joined, join, predict_joined
+from kshot.potentials.model_potential import about
 
 SLACK = 1.15  # room for edges, of what is needed: compiling takes longer than thousands of runs
 ROOMS = (Size(64, 960), Size(128, 1280))  # for several molecules: few, as each is a program, and
@@ -188,11 +190,4 @@ def _run(potential: Potential, params: PyTree, one: Pack) -> tuple[jax.Array, ja
     joined = one.joined
     kind = Program(joined.graph.size, one.room, str(joined.graph.positions.dtype))
     ladder(potential).programs[kind] = None
-    return _compiled(potential, one.room, params, joined)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _compiled(
-    potential: Potential, room: int, params: PyTree, joined: Joined
-) -> tuple[jax.Array, jax.Array]:
-    return predict_joined(potential, params, joined, room)
+    return run_kept(predict_joined, (potential, one.room), about(potential), params, joined)

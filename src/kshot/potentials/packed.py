@@ -47,7 +47,7 @@ class Packed(NamedTuple):
         places = self.energy.shape[1]
 
         def one(pack: Graph, owner: Array) -> tuple[Array, Array]:
-            return predict_joined(potential, params, Joined(pack, owner), places)
+            return predict_joined(potential, places, params, Joined(pack, owner))
 
         return jax.vmap(one)(self.graph, jnp.asarray(self.owner))
 

@@ -1,0 +1,109 @@
+"""Functions whose programs are kept from run to run, traced already.
+
+JAX's own cache keeps what XLA compiled, but Python has to trace a function before it is asked, and
+a network takes seconds of that in every run. What is kept here is what tracing gave.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+import kshot
+from kshot.core.cache import cache_folder, keep_file
+
+MOST_FILES = 64  # a tenth of a megabyte each
+SUM = hashlib.sha256().digest_size
+PACKAGES = ("jax", "jaxlib", "mlip", "equinox", "numpy")
+
+Function = Callable[..., PyTree]
+_ready: dict[Any, Function] = {}
+_one_at_a_time = threading.Lock()
+
+
+def run_kept(
+    function: Function, settled: tuple[Any, ...], about: str | None, *given: PyTree
+) -> PyTree:
+    """Return ``function(*settled, *given)``, from a kept program if there is one.
+
+    Args:
+        function: of arrays, without effects, and not itself under a transformation.
+        settled: its first arguments, hashable: each combination is a program of its own.
+        about: text that tells ``settled`` from all else, in every run; None keeps nothing.
+        given: its other arguments, trees of arrays.
+    """
+    leaves, structure = jax.tree.flatten(given)
+    shapes = tuple((np.shape(leaf), np.result_type(leaf).str) for leaf in leaves)
+    wide = jax.numpy.result_type(float).name  # x64 is a setting, and none of the arguments
+    key = (function, settled, structure, shapes, wide)
+    if key not in _ready:
+        with _one_at_a_time:
+            if key not in _ready:
+                flat = _flat(function, settled, structure)
+                name = f"{function.__module__}.{function.__qualname__} {key[2:]} {about}"
+                _ready[key] = _kept(flat, name, leaves) if about else jax.jit(flat)
+    return _ready[key](*leaves)
+
+
+def _flat(function: Function, settled: tuple[Any, ...], structure: Any) -> Function:  # noqa: ANN401
+    def flat(*leaves: PyTree) -> PyTree:
+        return function(*settled, *jax.tree.unflatten(structure, leaves))
+
+    return flat
+
+
+def _kept(flat: Function, about: str, leaves: list[Any]) -> Function:
+    """Return the program in the user's cache, or make it and keep it there."""
+    base = cache_folder()
+    if base is None:
+        return jax.jit(flat)
+    name = hashlib.sha256(f"{about} {jax.default_backend()} {code_digest()}".encode()).hexdigest()
+    path = base / "traced" / name[:32]
+    if (held := _read(path)) is not None:
+        return jax.jit(jax.export.deserialize(bytearray(held)).call)
+    try:
+        traced = jax.export.export(jax.jit(flat))(*leaves)
+        content = bytes(traced.serialize())
+    except (ValueError, NotImplementedError):  # some operations have no lasting form
+        return jax.jit(flat)
+    keep_file(path, lambda part: part.write_bytes(_sum_of(content) + content), MOST_FILES)
+    return jax.jit(traced.call)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return what a file holds if it is what was written."""
+    try:
+        whole = path.read_bytes()
+    except OSError:
+        return None
+    content = whole[SUM:]
+    return content if whole[:SUM] == _sum_of(content) else None
+
+
+def _sum_of(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+@functools.cache
+def code_digest() -> str:
+    """Return a digest of what numbers depend on: kshot's code and its libraries' versions."""
+    digest = hashlib.sha256()
+    root = Path(kshot.__file__).parent
+    for package in ("atoms", "core", "fewshot", "potentials"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    for package in PACKAGES:
+        try:
+            digest.update(version(package).encode())
+        except PackageNotFoundError:
+            digest.update(b"none")
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""Programs kept between runs: traced once, never trusted when damaged, never in anybody's way."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kshot.core import kept_programs
+from kshot.core.kept_programs import run_kept
+
+traced = []
+
+
+def parabola(scale: float, x: dict, y: np.ndarray) -> tuple:
+    traced.append(scale)
+    return scale * x["a"] ** 2 + y, jnp.sum(y)
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    traced.clear()
+    monkeypatch.setenv("KSHOT_CACHE", str(tmp_path))
+    new_run(monkeypatch)
+    return tmp_path / "traced"
+
+
+def new_run(monkeypatch):
+    monkeypatch.setattr(kept_programs, "_ready", {})
+
+
+def asked(count: int = 3, about: str | None = "2", scale: float = 2.0):
+    x = {"a": np.arange(count, dtype=np.float32)}
+    return run_kept(parabola, (scale,), about, x, np.ones(count, np.float32))
+
+
+def right(found, count: int = 3):
+    np.testing.assert_array_equal(found[0], 2 * np.arange(count) ** 2 + 1)
+    assert found[1] == count
+    return True
+
+
+def test_another_run_traces_nothing(folder, monkeypatch):
+    assert right(asked())
+    assert right(asked())
+    assert len(traced) == 1
+    new_run(monkeypatch)
+    assert right(asked())
+    assert len(traced) == 1
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_what_differs_is_a_program_of_its_own(folder, monkeypatch):
+    assert right(asked())
+    assert right(asked(4), 4)
+    assert float(asked(about="3", scale=3.0)[0][1]) == 4.0
+    assert len(traced) == len(list(folder.iterdir())) == 3
+    new_run(monkeypatch)
+    monkeypatch.setattr(kept_programs, "code_digest", lambda: "other code")
+    assert right(asked())
+    assert len(traced) == 4
+
+
+@pytest.mark.parametrize("cut", [0, 40, -1])
+def test_a_damaged_file_is_made_anew(folder, monkeypatch, cut):
+    asked()
+    (path,) = folder.iterdir()
+    before = path.read_bytes()
+    path.write_bytes(before[:cut] + b"x")
+    new_run(monkeypatch)
+    assert right(asked())
+    assert len(traced) == 2
+    assert path.read_bytes()[:32] == kept_programs._sum_of(path.read_bytes()[32:])
+
+
+@pytest.mark.parametrize(("cache", "about"), [("off", "2"), ("", None)])
+def test_nothing_is_kept_where_nothing_is_to_be(folder, monkeypatch, cache, about):
+    if cache:
+        monkeypatch.setenv("KSHOT_CACHE", cache)
+    assert right(asked(about=about))
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KSHOT_CACHE", str(tmp_path / "file"))
+    assert right(asked())
+
+
+def test_old_files_go_first(folder, monkeypatch):
+    monkeypatch.setattr(kept_programs, "MOST_FILES", 2)
+    for count in (2, 3, 4):
+        asked(count)
+    assert len(list(folder.iterdir())) == 2
