@@ -19,7 +19,7 @@ from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds
 from kshot.pipeline.study import load_study, support_and_test
-from kshot.pipeline.study_table import labels_needed
+from kshot.pipeline.study_table import against, labels_needed
 from kshot.pipeline.train import clock
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
@@ -94,6 +94,17 @@ def test_a_card_without_a_study_says_so():
     card = call("models", "card", "bio-small")
     assert "- 11 held out from everything: side-chain-his" in card
     assert card.endswith("No study of this start is known.\n\n")
+
+
+def test_methods_are_compared_on_the_same_families_with_the_same_labels():
+    case = {"k": 5, "seed": 0, "forces": 0.1}
+    rows = [
+        {"family": "a", "method": "kshot", "energy": 0.01, **case},
+        {"family": "a", "method": "kshot", "energy": 9.0, **case, "seed": 1},
+        {"family": "b", "method": "kshot", "energy": 9.0, **case},
+        {"family": "a", "method": "shift", "energy": 0.025, **case, "forces": 0.3},
+    ]
+    assert against(rows)[-1] == "| zero-shot + shift | 1 | 2.50, 3.00 |"
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,13 @@ def write_tables(folder: Path, out: Path, digest: str) -> None:
         "",
         *by_family(rows),
         "",
+        "## How many times worse than kshot",
+        "",
+        "Mean errors over what a method has been run on, divided by kshot's on the same families",
+        "with the same labels: energy, forces.",
+        "",
+        *against(rows),
+        "",
         "## Labels needed to reach 1 kcal/mol",
         "",
         "The least K tried from which on the energy RMSE, on average over seeds, stays below.",
@@ -114,8 +121,9 @@ def table(rows: list[dict], quantity: str) -> list[str]:
 
 def by_family(rows: list[dict]) -> list[str]:
     """Return errors of kshot and of the baselines, family by family; only these compare."""
-    columns = [("kshot", 5), ("kshot", 20), ("kshot", 50)] + [
-        (method, 50) for method in ORDER[4:] if any(one["method"] == method for one in rows)
+    shots = sorted({one["k"] for one in rows})
+    columns = [("kshot", k) for k in sorted({shots[0], *shots[-2:]})] + [
+        (method, shots[-1]) for method in ORDER[4:] if any(one["method"] == method for one in rows)
     ]
     heads = [f"{method}, K = {k}" for method, k in columns]
     lines = [f"| family | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
@@ -131,6 +139,30 @@ def by_family(rows: list[dict]) -> list[str]:
             )
             cells.append(f"{energy:.0f} meV, {forces:.0f} meV/Å" if some else "")
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def against(rows: list[dict]) -> list[str]:
+    """Return how many times larger the errors of each method are than kshot's."""
+    shots = sorted({one["k"] for one in rows})
+    lines = [
+        "| method | families | " + " | ".join(f"K = {k}" for k in shots) + " |",
+        "|---" * (len(shots) + 2) + "|",
+    ]
+    case = lambda one: (one["family"], one["k"], one["seed"])  # noqa: E731
+    for method in (m for m in ORDER[1:] if any(one["method"] == m for one in rows)):
+        cases = {case(one) for one in rows if one["method"] == method}
+        same = [one for one in rows if case(one) in cases]
+        cells = []
+        for k in shots:
+            energy, forces = (
+                mean_and_spread(same, method, k, quantity)[0]
+                / mean_and_spread(same, "kshot", k, quantity)[0]
+                for quantity in ("energy", "forces")
+            )
+            cells.append(f"{energy:.2f}, {forces:.2f}" if np.isfinite(energy) else "")
+        families = len({family for family, _, _ in cases})
+        lines.append(f"| {WORDS.get(method, method)} | {families} | {' | '.join(cells)} |")
     return lines
 
 
