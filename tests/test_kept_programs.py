@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kshot.core import kept_programs
-from kshot.core.kept_programs import run_kept
+from kshot.core.kept_programs import check_once, run_kept
 
 traced = []
 
@@ -90,3 +90,21 @@ def test_old_files_go_first(folder, monkeypatch):
     for count in (2, 3, 4):
         asked(count)
     assert len(list(folder.iterdir())) == 2
+
+
+def test_a_check_that_passed_is_not_made_again(monkeypatch):
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("not yet")
+
+    with pytest.raises(ValueError, match="not yet"):
+        check_once("this", check)
+    for about in ("this", "this", "that"):
+        check_once(about, check)
+    assert len(calls) == 3
+    monkeypatch.setattr(kept_programs, "code_digest", lambda: "other code")
+    check_once("this", check)
+    assert len(calls) == 4

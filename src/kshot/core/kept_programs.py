@@ -1,4 +1,4 @@
-"""Functions whose programs are kept from run to run, traced already.
+"""What need not be done again in the next run: tracing a function, checking a configuration.
 
 JAX's own cache keeps what XLA compiled, but Python has to trace a function before it is asked, and
 a network takes seconds of that in every run. What is kept here is what tracing gave.
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import PyTree
 
 import kshot
@@ -42,7 +41,7 @@ def run_kept(
         given: its other arguments, trees of arrays.
     """
     leaves, structure = jax.tree.flatten(given)
-    shapes = tuple((np.shape(leaf), np.result_type(leaf).str) for leaf in leaves)
+    shapes = tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
     wide = jax.numpy.result_type(float).name  # x64 is a setting, and none of the arguments
     key = (function, settled, structure, shapes, wide)
     if key not in _ready:
@@ -54,6 +53,20 @@ def run_kept(
     return _ready[key](*leaves)
 
 
+def check_once(about: str, check: Callable[[], object]) -> None:
+    """Call a check, unless it has passed on this machine before, with the same code.
+
+    Args:
+        about: text that tells what is checked from all else, in every run.
+        check: raises if it finds fault; worth it where it takes seconds, such as those of imports.
+    """
+    path = _path("checked", about)
+    if path is None or not path.exists():
+        check()
+        if path is not None:
+            keep_file(path, lambda part: part.write_bytes(b""), MOST_FILES)
+
+
 def _flat(function: Function, settled: tuple[Any, ...], structure: Any) -> Function:  # noqa: ANN401
     def flat(*leaves: PyTree) -> PyTree:
         return function(*settled, *jax.tree.unflatten(structure, leaves))
@@ -63,11 +76,9 @@ def _flat(function: Function, settled: tuple[Any, ...], structure: Any) -> Funct
 
 def _kept(flat: Function, about: str, leaves: list[Any]) -> Function:
     """Return the program in the user's cache, or make it and keep it there."""
-    base = cache_folder()
-    if base is None:
+    path = _path("traced", f"{about} {jax.default_backend()}")
+    if path is None:
         return jax.jit(flat)
-    name = hashlib.sha256(f"{about} {jax.default_backend()} {code_digest()}".encode()).hexdigest()
-    path = base / "traced" / name[:32]
     if (held := _read(path)) is not None:
         return jax.jit(jax.export.deserialize(bytearray(held)).call)
     try:
@@ -77,6 +88,13 @@ def _kept(flat: Function, about: str, leaves: list[Any]) -> Function:
         return jax.jit(flat)
     keep_file(path, lambda part: part.write_bytes(_sum_of(content) + content), MOST_FILES)
     return jax.jit(traced.call)
+
+
+def _path(kind: str, about: str) -> Path | None:
+    """Return where something is kept that this code makes; None if nothing is."""
+    base = cache_folder()
+    name = hashlib.sha256(f"{about} {code_digest()}".encode()).hexdigest()
+    return None if base is None else base / kind / name[:32]
 
 
 def _read(path: Path) -> bytes | None:

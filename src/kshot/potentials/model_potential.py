@@ -8,6 +8,7 @@ from typing import Any
 
 from kshot.atoms.elements import HEAVIEST
 from kshot.core.errors import ModelFileError, OptionError
+from kshot.core.kept_programs import check_once
 from kshot.potentials import architectures, classical
 from kshot.potentials.base import Potential
 from kshot.potentials.networks import Network
@@ -87,7 +88,8 @@ def _network(name: str, config: str, rest: dict[str, Any]) -> Network:
         architecture=name, config=config, elements=elements, cutoff=cutoff, neighbours=neighbours
     )
     try:
-        made.network  # noqa: B018 - reads the configuration, and builds nothing
+        # reads the configuration, and builds nothing; mlip alone takes seconds to import.
+        check_once(json.dumps(describe(made)), lambda: made.network)
     except (ValueError, TypeError) as error:  # pydantic's own are ValueErrors
         words = str(error).splitlines()[0]
         raise _damaged("a configuration of the network", f"{words} in {config[:60]}") from error

@@ -190,4 +190,5 @@ def _run(potential: Potential, params: PyTree, one: Pack) -> tuple[jax.Array, ja
     joined = one.joined
     kind = Program(joined.graph.size, one.room, str(joined.graph.positions.dtype))
     ladder(potential).programs[kind] = None
-    return run_kept(predict_joined, (potential, one.room), about(potential), params, joined)
+    text = about(potential) and f"{about(potential)}, {one.room} structures"
+    return run_kept(predict_joined, (potential, one.room), text, params, joined)
