@@ -5,6 +5,7 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
-from kshot.fewshot.anchors import Drift, anchor_rows, drift
+from kshot.fewshot.anchors import Drift, anchor_shots, drift
 from kshot.fewshot.inner import Inner, inner_of
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import (
@@ -139,24 +140,26 @@ def adapt(
         raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
-    own, anchors = side_by_side(
+    linear = functools.partial(rows, directions=directions, seed=seed)
+    some, anchors = side_by_side(
         [
-            lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
-            lambda: anchor_rows(start, cache) if keep > 0 else None,
+            lambda: shots(start, frames, linear(start.potential, start.params, frames)),
+            lambda: anchor_shots(start, cache) if keep > 0 else None,
         ]
     )
-    assert own is not None
+    assert some is not None
     told("derivatives")
     priors = {name: prior_of(METHODS[name], start) for name in methods if name != INNER}
     inner = inner_of(start) if INNER in methods else None
-    some = shots(start, frames, own)
-    return choose_among(some, grams(own, priors, anchors, keep), seed, inner=inner, told=told)
+    problems = grams(some.rows, priors, anchors and anchors.rows, keep)
+    return choose_among(some, problems, seed, anchors, inner=inner, told=told)
 
 
 def choose_among(
     some: Shots,
     problems: Mapping[str, Gram],
     seed: int,
+    anchors: Shots | None = None,
     *,
     inner: Inner | None = None,
     told: Callable[[str], None] = lambda _: None,
@@ -167,6 +170,7 @@ def choose_among(
         some: the labels.
         problems: one at least, by the name of its method.
         seed: of folds.
+        anchors: that are in the problems too.
         inner: a rule that takes part.
         told: called with the name of each method when it has been judged.
     """
@@ -176,7 +180,7 @@ def choose_among(
         told(name)
     best = linear = min(candidates, key=lambda one: one.error.together)
     problem = problems[linear.method.name]
-    model = fitted(some, problem, linear)
+    model = fitted(some, problem, linear, anchors)
     if inner is not None:
         folds = folds_of(len(some.frames), seed)
         (error,) = cross_validated(some, folds, inner.fits(some, folds))
@@ -189,9 +193,9 @@ def choose_among(
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
 
 
-def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
-    """Return the start adapted to all labels in the way of a candidate."""
-    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()])
+def fitted(some: Shots, problem: Gram, way: Candidate, anchors: Shots | None = None) -> Model:
+    """Return the start adapted to all labels in the way of a candidate; anchors are held."""
+    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()], anchors)
     return apply(some.start, found)
 
 

@@ -101,7 +101,7 @@ class Gram:
         covariance = factor * self.product[:own, :own]
         covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
         covariance[np.diag_indices(own)] += noise[:own]
-        # anchors have no residuals, so they are eliminated: what is left to invert is a third.
+        # anchors are eliminated, as nothing is left out of them: less than half is left to invert.
         between = factor * self.product[own:, :own]
         among = factor * self.product[own:, own:]
         among[np.diag_indices_from(among)] += noise[own:]
@@ -109,7 +109,7 @@ class Gram:
         half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
         covariance -= half.T @ half
         pull = -scipy.linalg.solve_triangular(lower, half, lower=True, trans=1, check_finite=False)
-        return Solved(self, factor, _inverse(covariance), pull)
+        return Solved(self, factor, _inverse(covariance), lower, pull)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +120,14 @@ class Solved:
         problem: what was solved.
         factor: of the prior's variances.
         inverse: the labelled rows' block of C⁻¹.
+        lower: Cholesky factor of the anchors' block of C.
         pull: multipliers of anchors, from those of labelled rows.
     """
 
     problem: Gram
     factor: float
     inverse: Float[np.ndarray, "rows rows"]
+    lower: Float[np.ndarray, "anchors anchors"]
     pull: Float[np.ndarray, "anchors rows"]
 
     def fit(self, *, without: Sequence[int] | np.ndarray = ()) -> Fit:
@@ -136,6 +138,7 @@ class Solved:
         self,
         residuals: Float[np.ndarray, "#several rows"],
         without: Sequence[Sequence[int] | np.ndarray],
+        strayed: Float[np.ndarray, "#several anchors"] | None = None,
     ) -> list[Fit]:
         """Return several fits at once: each reads all derivatives, and so they do that together.
 
@@ -143,8 +146,12 @@ class Solved:
             residuals: of the labelled rows, one row for each fit, or one for all; their own, or
                 what takes their place in a later Gauss-Newton step.
             without: frames that each fit leaves out, as if they had no labels.
+            strayed: the same as residuals, of anchors: what the linear model does not see of their
+                moving; nothing if None.
         """
         problem = self.problem
+        if strayed is not None:
+            residuals = residuals + strayed @ self.pull
         alphas = np.repeat(residuals @ self.inverse, len(without) // len(residuals), axis=0)
         for alpha, frames in zip(alphas, without, strict=True):
             if len(frames):
@@ -152,7 +159,10 @@ class Solved:
                 gone = places(problem.rows, frames)
                 alpha -= self._errors(gone, alpha) @ self.inverse[gone]
                 alpha[gone] = 0
-        alphas = np.concatenate([alphas, alphas @ self.pull.T], axis=1)
+        of_anchors = alphas @ self.pull.T
+        if strayed is not None:
+            of_anchors += scipy.linalg.cho_solve((self.lower, True), strayed.T).T
+        alphas = np.concatenate([alphas, of_anchors], axis=1)
         moves = alphas.astype(np.float32) @ problem.jacobian
         shifts = alphas @ problem.shifted
         return [
