@@ -13,7 +13,7 @@ from kshot.fewshot import meta_prior
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_shots, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.judge import LOST, fits, shots
+from kshot.fewshot.judge import LOST, fits, settled, shots
 from kshot.fewshot.kept_rows import MOST_FILES, kept
 from kshot.fewshot.least_squares import ROUNDING, SHIFT, Prior, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
@@ -260,11 +260,27 @@ def test_anchors_whose_true_moves_are_corrected_move_less():
     found = own(held, labelled(6))
     some = shots(held, to_pieces(held, labelled(6)), found)
     problem = gram(found, Prior(np.full(found.jacobian.shape[1], 0.3)), anchors.rows, keep=30.0)
-    moved = []
-    for held_by in (None, anchors):
-        *_, [(fit, _)] = fits(some, problem.solve(), 6, [()], held_by)
-        moved.append(np.square(anchors.residuals(fit.move) - anchors.rows.residual).mean())
+    *_, [(linear, _)] = fits(some, problem.solve(), 6, [()])
+    corrected = settled(some, problem.solve(), 6, anchors)
+    moved = [
+        np.square(anchors.residuals(fit.move) - anchors.rows.residual).mean()
+        for fit in (linear, corrected)
+    ]
     assert moved[1] < 0.9 * moved[0]
+
+
+def test_steps_that_lead_astray_are_not_taken():
+    model = start()
+    found = own(model, labelled(6, width=0.12))
+    some = shots(model, to_pieces(model, labelled(6, width=0.12)), found)
+    problem = gram(found, Prior(np.full(found.jacobian.shape[1], 100.0), 0.001, 0.01))
+    every = [here for [(_, here)] in fits(some, problem.solve(), 8, [()])]
+    errors = [float(np.square(here[~found.is_energy]).mean()) for here in every]
+    print(errors)
+    best = settled(some, problem.solve(), 8)
+    error = np.square(some.residuals(best.move)[~found.is_energy]).mean()
+    assert error < 0.5 * errors[-1]
+    assert error <= 1.01 * min(errors)
 
 
 def test_scores_are_root_mean_squares():

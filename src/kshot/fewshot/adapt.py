@@ -26,9 +26,9 @@ from kshot.fewshot.judge import (
     Candidate,
     Shots,
     cross_validated,
-    fits,
     folds_of,
     judged,
+    settled,
     shots,
 )
 from kshot.fewshot.least_squares import Fit, Gram, grams, score
@@ -195,8 +195,7 @@ def choose_among(
 
 def fitted(some: Shots, problem: Gram, way: Candidate, anchors: Shots | None = None) -> Model:
     """Return the start adapted to all labels in the way of a candidate; anchors are held."""
-    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()], anchors)
-    return apply(some.start, found)
+    return apply(some.start, settled(some, problem.solve(way.factor), way.steps, anchors))
 
 
 def followed(some: Shots, inner: Inner) -> Model:

@@ -170,6 +170,12 @@ class Solved:
             for move, shift in zip(moves, shifts, strict=True)
         ]
 
+    def unlikely(self, found: Fit) -> float:
+        """Return δᵀ V⁻¹ δ of a move: how unlikely it is before any label is seen."""
+        free = self.problem.variance > 0
+        scaled = found.move[free] / np.sqrt(self.factor * self.problem.variance[free])
+        return float(scaled @ scaled)
+
     def left_out(self) -> Float[np.ndarray, " rows"]:
         """Return the error on each frame of the fit to all others: exact for a linear model."""
         rows = self.problem.rows
