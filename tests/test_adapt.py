@@ -11,11 +11,11 @@ from kshot.atoms import Labelled
 from kshot.core.errors import TaskError
 from kshot.fewshot import meta_prior
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
-from kshot.fewshot.anchors import anchor_shots, as_anchors
+from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.judge import LOST, fits, settled, shots
+from kshot.fewshot.judge import LOST, shots
 from kshot.fewshot.kept_rows import MOST_FILES, kept
-from kshot.fewshot.least_squares import ROUNDING, SHIFT, Prior, gram, score
+from kshot.fewshot.least_squares import Prior, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
 from kshot.labelers import labeler
 from kshot.potentials import potentials
@@ -197,7 +197,7 @@ def test_anchors_bound_what_is_forgotten():
     assert max(before) < 1e-5
     assert after[2] < 0.5 * after[0]  # less than half is lost
     assert after[1] <= after[0] * 1.01
-    assert anchor_shots(start()) is None
+    assert anchor_rows(start()) is None
 
 
 def test_meta_learned_prior_has_the_gradient_of_differences_and_helps():
@@ -235,53 +235,6 @@ def test_a_prior_that_breaks_down_leaves_the_best_one(monkeypatch):
     assert learned.after <= learned.before
 
 
-def test_anchors_enter_as_dense_algebra_says(rng):
-    model = start()
-    found, held = own(model, labelled(4)), own(model, labelled(3, seed=5))
-    problem = gram(found, Prior(np.full(found.jacobian.shape[1], 0.1)), held, keep=2.0)
-    count, own_rows = len(problem.noise), len(found.frame)
-    covariance = 0.3 * problem.product + SHIFT**2 * problem.shifted @ problem.shifted.T
-    noise = problem.noise + ROUNDING * 0.3 * problem.product.diagonal().max()
-    covariance += np.diag(noise)
-    residuals, strayed = rng.normal(size=(2, own_rows)), rng.normal(size=(2, count - own_rows))
-    solved = problem.solve(0.3).fits(residuals, [(), (1,)], strayed)
-    gone = np.flatnonzero(found.frame == 1)
-    for fit, left, here, away in zip(solved, ([], gone), residuals, strayed, strict=True):
-        stay = np.setdiff1d(np.arange(count), left)
-        dense = np.linalg.solve(covariance[np.ix_(stay, stay)], np.concatenate([here, away])[stay])
-        move = -0.3 * problem.variance * (problem.jacobian[stay].T @ dense)
-        # multipliers meet the derivatives in float32.
-        np.testing.assert_allclose(fit.move, move, atol=3e-4 * np.abs(move).max())
-
-
-def test_anchors_whose_true_moves_are_corrected_move_less():
-    held = start().with_(learned={"anchors": as_anchors(labelled(6, seed=9))})
-    anchors = anchor_shots(held)
-    found = own(held, labelled(6))
-    some = shots(held, to_pieces(held, labelled(6)), found)
-    problem = gram(found, Prior(np.full(found.jacobian.shape[1], 0.3)), anchors.rows, keep=30.0)
-    *_, [(linear, _)] = fits(some, problem.solve(), 6, [()])
-    corrected = settled(some, problem.solve(), 6, anchors)
-    moved = [
-        np.square(anchors.residuals(fit.move) - anchors.rows.residual).mean()
-        for fit in (linear, corrected)
-    ]
-    assert moved[1] < 0.9 * moved[0]
-
-
-def test_steps_that_lead_astray_are_not_taken():
-    model, frames = start(3), labelled(6)
-    found = own(model, frames)
-    some = shots(model, to_pieces(model, frames), found)
-    problem = gram(found, Prior(np.ones(found.jacobian.shape[1])))
-    every = [here for [(_, here)] in fits(some, problem.solve(), 8, [()])]
-    errors = [float(np.square(here[~found.is_energy]).mean()) for here in every]
-    best = settled(some, problem.solve(), 8)
-    error = np.square(some.residuals(best.move)[~found.is_energy]).mean()
-    assert min(errors) < 0.3 * errors[-1]
-    assert error == pytest.approx(min(errors), rel=1e-3)
-
-
 def test_scores_are_root_mean_squares():
     found = own(start(), labelled(2))
     errors = np.where(found.is_energy, 2.0, 0.5)
@@ -304,7 +257,7 @@ def test_a_prediction_that_is_not_finite_counts_as_lost():
 
 def test_rows_of_anchors_are_kept_and_a_broken_file_costs_nothing(tmp_path, monkeypatch):
     held = start().with_(learned={"anchors": as_anchors(labelled(3))})
-    fresh = anchor_shots(held, tmp_path).rows
+    fresh = anchor_rows(held, tmp_path)
     assert fresh is not None
     (file,) = tmp_path.glob("*.npz")
 
@@ -313,16 +266,16 @@ def test_rows_of_anchors_are_kept_and_a_broken_file_costs_nothing(tmp_path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr("kshot.fewshot.anchors.rows", computed)
-        again = anchor_shots(held, tmp_path).rows
+        again = anchor_rows(held, tmp_path)
         assert again is not None
         for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(fresh), strict=True):
             np.testing.assert_array_equal(ours, theirs)
         # another start is another file.
         other = held.with_(params=jax.tree.map(lambda leaf: 1.1 * leaf, held.params))
         with pytest.raises(AssertionError):
-            anchor_shots(other, tmp_path)
+            anchor_rows(other, tmp_path)
     file.write_bytes(file.read_bytes()[:100])
-    mended = anchor_shots(held, tmp_path).rows
+    mended = anchor_rows(held, tmp_path)
     assert mended is not None
     np.testing.assert_array_equal(mended.jacobian, fresh.jacobian)
     assert len(file.read_bytes()) > 100

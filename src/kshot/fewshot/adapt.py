@@ -5,7 +5,6 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,16 +18,16 @@ from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
-from kshot.fewshot.anchors import Drift, anchor_shots, drift
+from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.inner import Inner, inner_of
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import (
     Candidate,
     Shots,
     cross_validated,
+    fits,
     folds_of,
     judged,
-    settled,
     shots,
 )
 from kshot.fewshot.least_squares import Fit, Gram, grams, score
@@ -140,26 +139,24 @@ def adapt(
         raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
-    linear = functools.partial(rows, directions=directions, seed=seed)
-    some, anchors = side_by_side(
+    own, anchors = side_by_side(
         [
-            lambda: shots(start, frames, linear(start.potential, start.params, frames)),
-            lambda: anchor_shots(start, cache) if keep > 0 else None,
+            lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
+            lambda: anchor_rows(start, cache) if keep > 0 else None,
         ]
     )
-    assert some is not None
+    assert own is not None
     told("derivatives")
     priors = {name: prior_of(METHODS[name], start) for name in methods if name != INNER}
     inner = inner_of(start) if INNER in methods else None
-    problems = grams(some.rows, priors, anchors and anchors.rows, keep)
-    return choose_among(some, problems, seed, anchors, inner=inner, told=told)
+    some = shots(start, frames, own)
+    return choose_among(some, grams(own, priors, anchors, keep), seed, inner=inner, told=told)
 
 
 def choose_among(
     some: Shots,
     problems: Mapping[str, Gram],
     seed: int,
-    anchors: Shots | None = None,
     *,
     inner: Inner | None = None,
     told: Callable[[str], None] = lambda _: None,
@@ -170,7 +167,6 @@ def choose_among(
         some: the labels.
         problems: one at least, by the name of its method.
         seed: of folds.
-        anchors: that are in the problems too.
         inner: a rule that takes part.
         told: called with the name of each method when it has been judged.
     """
@@ -180,7 +176,7 @@ def choose_among(
         told(name)
     best = linear = min(candidates, key=lambda one: one.error.together)
     problem = problems[linear.method.name]
-    model = fitted(some, problem, linear, anchors)
+    model = fitted(some, problem, linear)
     if inner is not None:
         folds = folds_of(len(some.frames), seed)
         (error,) = cross_validated(some, folds, inner.fits(some, folds))
@@ -193,9 +189,10 @@ def choose_among(
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
 
 
-def fitted(some: Shots, problem: Gram, way: Candidate, anchors: Shots | None = None) -> Model:
-    """Return the start adapted to all labels in the way of a candidate; anchors are held."""
-    return apply(some.start, settled(some, problem.solve(way.factor), way.steps, anchors))
+def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
+    """Return the start adapted to all labels in the way of a candidate."""
+    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()])
+    return apply(some.start, found)
 
 
 def followed(some: Shots, inner: Inner) -> Model:

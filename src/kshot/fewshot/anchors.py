@@ -16,7 +16,6 @@ from kshot.atoms import Labelled, Labels, Structure
 from kshot.atoms.e0s import E0s
 from kshot.atoms.graph import graph
 from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.judge import Shots, shots
 from kshot.fewshot.kept_rows import kept
 from kshot.potentials.model import Model
 from kshot.potentials.model_predict import packs, predict_packs
@@ -66,23 +65,23 @@ def anchors_of(start: Model) -> list[Labelled]:
     ]
 
 
-def anchor_shots(start: Model, folder: Path | None = None) -> Shots | None:
-    """Return a start's anchors, linearised and ready to be predicted; None if it carries none.
+def anchor_rows(start: Model, folder: Path | None = None) -> Rows | None:
+    """Return the rows of a start's anchors, or None if it carries none.
 
     Args:
         start: the start.
-        folder: where their rows are kept for the next adaptation; nowhere if None.
+        folder: where they are kept for the next adaptation; nowhere if None.
     """
     held = anchors_of(start)
     if not held:
         return None
-    sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
-    made = pieces(held, start.potential.cutoff, sums, start.dtype)
 
     def make() -> Rows:
+        sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
+        made = pieces(held, start.potential.cutoff, sums, start.dtype)
         return rows(start.potential, start.params, made, directions=WAYS, one_size=True)
 
-    return shots(start, made, kept(folder, f"{start.digest} {WAYS}", make))
+    return kept(folder, f"{start.digest} {WAYS}", make)
 
 
 def drift(start: Model, adapted: Model) -> Drift | None:

@@ -136,8 +136,7 @@ def fits(
 ) -> Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]]:
     """Yield, after each Gauss-Newton step, fits and the true model's residuals less shifts.
 
-    All steps use the Jacobian of the start; anchors are kept still in the linear model only, as to
-    predict them costs more than to predict the K. See `settled`.
+    All steps use the Jacobian of the start.
 
     Args:
         some: the labelled frames.
@@ -156,42 +155,6 @@ def fits(
         if number + 1 < steps:
             moves = np.stack([one.move for one in found], dtype=np.float32)
             found = solved.fits(np.stack(true) - moves @ some.rows.jacobian.T, folds)
-
-
-def settled(some: Shots, solved: Solved, steps: int, anchors: Shots | None = None) -> Fit:
-    """Return the fit to all labels, after the step that fits best.
-
-    Each step corrects what the true model does beyond the linear one: on the labelled frames, and
-    on anchors, so that they stay what they were. Steps may come to lead astray; the misfit to
-    labels and anchors, and how unlikely the move is, tell.
-
-    Args:
-        some: the labelled frames.
-        solved: the problem, for one scale of the prior.
-        steps: at most.
-        anchors: that are in the problem too.
-    """
-    parts = [some] if anchors is None else [some, anchors]
-    every = np.arange(len(some.frames))
-    (found,) = solved.fits(some.rows.residual[None], [()])
-    best, least = found, np.inf
-    for number in range(steps):
-        here, *away = side_by_side([functools.partial(one.residuals, found.move) for one in parts])
-        strayed = [one - part.rows.residual for one, part in zip(away, parts[1:], strict=True)]
-        shifted = with_shifts(some.rows, found, here, every)
-        errors = np.concatenate([here + shifted_by(some.rows, shifted), *strayed])
-        misfit = np.sum(errors**2 / solved.problem.noise) + solved.unlikely(found)
-        if misfit < least:
-            best, least = shifted, misfit
-        if number + 1 < steps:
-            move = found.move.astype(np.float32)
-            beyond, *others = (
-                moved - part.rows.jacobian @ move
-                for moved, part in zip([here, *strayed], parts, strict=True)
-            )
-            others = others[0][None] if others else None
-            (found,) = solved.fits(beyond[None], [()], others)
-    return best
 
 
 def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:

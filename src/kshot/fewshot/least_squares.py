@@ -101,7 +101,7 @@ class Gram:
         covariance = factor * self.product[:own, :own]
         covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
         covariance[np.diag_indices(own)] += noise[:own]
-        # anchors are eliminated, as nothing is left out of them: less than half is left to invert.
+        # anchors have no residuals, so they are eliminated: what is left to invert is a third.
         between = factor * self.product[own:, :own]
         among = factor * self.product[own:, own:]
         among[np.diag_indices_from(among)] += noise[own:]
@@ -109,7 +109,7 @@ class Gram:
         half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
         covariance -= half.T @ half
         pull = -scipy.linalg.solve_triangular(lower, half, lower=True, trans=1, check_finite=False)
-        return Solved(self, factor, _inverse(covariance), lower, pull)
+        return Solved(self, factor, _inverse(covariance), pull)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +120,12 @@ class Solved:
         problem: what was solved.
         factor: of the prior's variances.
         inverse: the labelled rows' block of C⁻¹.
-        lower: Cholesky factor of the anchors' block of C.
         pull: multipliers of anchors, from those of labelled rows.
     """
 
     problem: Gram
     factor: float
     inverse: Float[np.ndarray, "rows rows"]
-    lower: Float[np.ndarray, "anchors anchors"]
     pull: Float[np.ndarray, "anchors rows"]
 
     def fit(self, *, without: Sequence[int] | np.ndarray = ()) -> Fit:
@@ -138,7 +136,6 @@ class Solved:
         self,
         residuals: Float[np.ndarray, "#several rows"],
         without: Sequence[Sequence[int] | np.ndarray],
-        strayed: Float[np.ndarray, "#several anchors"] | None = None,
     ) -> list[Fit]:
         """Return several fits at once: each reads all derivatives, and so they do that together.
 
@@ -146,12 +143,8 @@ class Solved:
             residuals: of the labelled rows, one row for each fit, or one for all; their own, or
                 what takes their place in a later Gauss-Newton step.
             without: frames that each fit leaves out, as if they had no labels.
-            strayed: the same as residuals, of anchors: what the linear model does not see of their
-                moving; nothing if None.
         """
         problem = self.problem
-        if strayed is not None:
-            residuals = residuals + strayed @ self.pull
         alphas = np.repeat(residuals @ self.inverse, len(without) // len(residuals), axis=0)
         for alpha, frames in zip(alphas, without, strict=True):
             if len(frames):
@@ -159,22 +152,13 @@ class Solved:
                 gone = places(problem.rows, frames)
                 alpha -= self._errors(gone, alpha) @ self.inverse[gone]
                 alpha[gone] = 0
-        of_anchors = alphas @ self.pull.T
-        if strayed is not None:
-            of_anchors += scipy.linalg.cho_solve((self.lower, True), strayed.T).T
-        alphas = np.concatenate([alphas, of_anchors], axis=1)
+        alphas = np.concatenate([alphas, alphas @ self.pull.T], axis=1)
         moves = alphas.astype(np.float32) @ problem.jacobian
         shifts = alphas @ problem.shifted
         return [
             Fit(-self.factor * problem.variance * move, -(SHIFT**2) * shift)
             for move, shift in zip(moves, shifts, strict=True)
         ]
-
-    def unlikely(self, found: Fit) -> float:
-        """Return δᵀ V⁻¹ δ of a move: how unlikely it is before any label is seen."""
-        free = self.problem.variance > 0
-        scaled = found.move[free] / np.sqrt(self.factor * self.problem.variance[free])
-        return float(scaled @ scaled)
 
     def left_out(self) -> Float[np.ndarray, " rows"]:
         """Return the error on each frame of the fit to all others: exact for a linear model."""

@@ -16,12 +16,11 @@ import numpy as np
 
 from kshot.atoms import Labelled
 from kshot.atoms.files import read_labelled
-from kshot.core.cache import kept_rows_folder
 from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.core.whole import whole
 from kshot.fewshot.adapt import MOST_ROWS, choose_among, fitted, to_pieces
-from kshot.fewshot.anchors import anchor_shots, drift
+from kshot.fewshot.anchors import anchor_rows, drift
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import shots as ready
 from kshot.fewshot.least_squares import grams
@@ -173,19 +172,18 @@ def closed_form(start: Model, frames: Sequence[Labelled], setting: Setting) -> l
     directions = max(1, MOST_ROWS // max(sizes) - 1)
     own = rows(start.potential, start.params, pieces, directions=directions)
     priors = {name: prior_of(way, start) for name, way in METHODS.items()}
-    anchors = anchor_shots(start, kept_rows_folder())
-    problems = grams(own, priors, anchors and anchors.rows)
+    problems = grams(own, priors, anchor_rows(start))
     told = []
     for seed in setting.seeds:
         order = order_of(seed, len(pool))
         for k in sizes:
             parts = {name: problem.of(order[:k]) for name, problem in problems.items()}
             some = ready(start, [pieces[i] for i in order[:k]], parts["shift"].rows)
-            adapted = choose_among(some, parts, seed, anchors)
+            adapted = choose_among(some, parts, seed)
             best = adapted.chosen.method.name
             for one in adapted.candidates:
                 name = one.method.name
-                model = adapted.model if name == best else fitted(some, parts[name], one, anchors)
+                model = adapted.model if name == best else fitted(some, parts[name], one)
                 extra = {"cv": list(one.error), "factor": one.factor, "steps": one.steps}
                 told.append(result(name, k, seed, model, asked) | extra)
                 if name == best:
