@@ -65,11 +65,12 @@ class Pool(Executor):
         """Label structures; the processes live as long as there is work."""
         crew = _Crew(self, work, structures)
         try:
-            while crew.hand_out() or crew.busy:
-                work.check_stop()
+            # whoever asks for an end waits for the labels in hand: they are paid for.
+            while (not work.stop.is_set() and crew.hand_out()) or crew.busy:
                 connections = [child.connection for child in crew.busy]
                 wait(connections, PAUSE)
                 yield from crew.collect()
+            work.check_stop()
         finally:
             crew.dismiss()
 
