@@ -28,6 +28,9 @@ def adapt(
     method: Annotated[
         list[str] | None, typer.Option(help="Only this one; chosen inside the K if none is given.")
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option(help="Let fine-tuning compete too, which takes minutes.")
+    ] = False,
     keep: Annotated[
         float, typer.Option(help="How strongly other chemistry is held; 0 lets it be forgotten.")
     ] = 1.0,
@@ -42,11 +45,11 @@ def adapt(
 ) -> None:
     """Adapt a start to K labels, by the method that does best inside them."""
     from kshot.core.cache import use_compile_cache
-    from kshot.fewshot.methods import EVERY, check_methods
+    from kshot.fewshot.methods import FINETUNE, USUAL, check_methods
     from kshot.pipeline.adapt import Request, adapt_file
 
     use_compile_cache()
-    methods = tuple(method) if method else EVERY
+    methods = tuple(dict.fromkeys([*(method or USUAL), *[FINETUNE] * thorough]))
     check_methods(methods)
     done = adapt_file(
         Request(

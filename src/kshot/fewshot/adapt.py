@@ -19,10 +19,13 @@ from kshot.core.errors import TaskError
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
-from kshot.fewshot.inner import Inner, inner_of
+from kshot.fewshot.finetune import FEWEST, FineTune
+from kshot.fewshot.inner import inner_of
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import (
+    FOLDS,
     Candidate,
+    Rule,
     Shots,
     cross_validated,
     fits,
@@ -31,7 +34,7 @@ from kshot.fewshot.judge import (
     shots,
 )
 from kshot.fewshot.least_squares import Fit, Gram, grams, score
-from kshot.fewshot.methods import EVERY, INNER, METHODS, check_methods, moved, prior_of
+from kshot.fewshot.methods import FINETUNE, INNER, METHODS, USUAL, check_methods, moved, prior_of
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
@@ -110,7 +113,7 @@ def adapt(
     start: Model,
     labelled: Sequence[Labelled],
     *,
-    methods: Sequence[str] = EVERY,
+    methods: Sequence[str] = USUAL,
     keep: float = 1.0,
     seed: int = 0,
     cache: Path | None = None,
@@ -122,12 +125,13 @@ def adapt(
         start: a meta-trained model.
         labelled: the K; at least two.
         methods: names in `kshot.fewshot.methods.EVERY` to choose among; ``"inner"`` is the rule
-            that the start was meta-trained for, if it was, and wants another one beside it.
+            that the start was meta-trained for, if it was; that and ``"finetune"`` want another
+            one beside them.
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         cache: a folder where the anchors' derivatives are kept for the next adaptation.
-        told: called with the name of each part of the work when it is done; derivatives,
-            and each method.
+        told: called with the name of each part of the work when it is done, `parts` times or
+            more.
 
     Raises:
         TaskError: too few labels.
@@ -137,6 +141,9 @@ def adapt(
     if len(labelled) < 2:
         todo = "Add labels; five are a sensible least."
         raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
+    if FINETUNE in methods and len(labelled) < FEWEST:
+        todo = "Add labels, or leave it out: the other methods take two."
+        raise TaskError(f"{FEWEST} labels or more to fine-tune on", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
     own, anchors = side_by_side(
@@ -147,10 +154,24 @@ def adapt(
     )
     assert own is not None
     told("derivatives")
-    priors = {name: prior_of(METHODS[name], start) for name in methods if name != INNER}
-    inner = inner_of(start) if INNER in methods else None
+    priors = {name: prior_of(METHODS[name], start) for name in methods if name in METHODS}
+    rules: list[Rule] = []
+    if INNER in methods and (inner := inner_of(start)) is not None:
+        rules.append(inner)
+    if FINETUNE in methods:
+        rules.append(FineTune(told))
     some = shots(start, frames, own)
-    return choose_among(some, grams(own, priors, anchors, keep), seed, inner=inner, told=told)
+    return choose_among(some, grams(own, priors, anchors, keep), seed, rules=rules, told=told)
+
+
+def parts(start: Model, methods: Sequence[str], labels: int) -> int:
+    """Return in how many parts `adapt` tells of its work, as far as that is known before."""
+    count = 1 + len(methods)  # derivatives, and each method
+    if INNER in methods and INNER not in start.learned:
+        count -= 1
+    if FINETUNE in methods:
+        count += min(FOLDS, labels)
+    return count
 
 
 def choose_among(
@@ -158,7 +179,7 @@ def choose_among(
     problems: Mapping[str, Gram],
     seed: int,
     *,
-    inner: Inner | None = None,
+    rules: Sequence[Rule] = (),
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Return the model adapted by the best of some methods, whose problems are set up already.
@@ -167,26 +188,35 @@ def choose_among(
         some: the labels.
         problems: one at least, by the name of its method.
         seed: of folds.
-        inner: a rule that takes part.
+        rules: other ways that take part.
         told: called with the name of each method when it has been judged.
     """
     candidates = []
     for name, problem in problems.items():
         candidates.append(judged(some, METHODS[name], problem, seed))
         told(name)
-    best = linear = min(candidates, key=lambda one: one.error.together)
+    linear = best_of(candidates)
     problem = problems[linear.method.name]
-    model = fitted(some, problem, linear)
-    if inner is not None:
-        folds = folds_of(len(some.frames), seed)
-        (error,) = cross_validated(some, folds, inner.fits(some, folds))
-        candidates.append(Candidate(inner.method, 1.0, inner.steps, error))
-        told(inner.name)
-        if error.together < linear.error.together:
-            best, model = candidates[-1], followed(some, inner)
+    folds = folds_of(len(some.frames), seed)
+    by_rule = {}
+    for rule in rules:
+        (error,) = cross_validated(some, folds, rule.fits(some, folds))
+        candidates.append(Candidate(rule.method, 1.0, rule.method.steps, error))
+        by_rule[rule.method.name] = rule
+        told(rule.method.name)
+    best = best_of(candidates)
+    if best is linear:
+        model = fitted(some, problem, linear)
+    else:
+        model = followed(some, by_rule[best.method.name])
     # what more labels are worth is read off the linear problem, whoever won.
     curve = learning_curve(problem, linear.factor, seed)
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the one with the least errors on frames left out."""
+    return min(candidates, key=lambda one: one.error.together)
 
 
 def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
@@ -195,9 +225,9 @@ def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
     return apply(some.start, found)
 
 
-def followed(some: Shots, inner: Inner) -> Model:
+def followed(some: Shots, rule: Rule) -> Model:
     """Return the start adapted to all labels by a rule."""
-    ([(found, _)],) = inner.fits(some, [()])
+    ([(found, _)],) = rule.fits(some, [()])
     return apply(some.start, found)
 
 

@@ -9,15 +9,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from kshot import meta
 from kshot.core.errors import UnknownNameError
 from kshot.fewshot.algorithms import Algorithm, Optimiser
-from kshot.fewshot.judge import Shots, with_shifts
+from kshot.fewshot.judge import Shots, learned
 from kshot.fewshot.least_squares import Fit
-from kshot.fewshot.methods import INNER, Method
+from kshot.fewshot.methods import INNER, Method, stepwise
 from kshot.fewshot.recipes import RECIPES, Options
 from kshot.potentials import EnergyForces
 from kshot.potentials.model import Model
@@ -45,7 +44,7 @@ class Inner:
     @property
     def method(self) -> Method:
         """How it is told of among the ways to adapt."""
-        return Method(self.name, False, (1.0,), self.steps, lambda _: {})
+        return stepwise(self.name, self.steps, baseline=False)
 
     def algorithm(self) -> meta.Bilevel:
         """Return it as an algorithm of the engine."""
@@ -66,20 +65,16 @@ class Inner:
         self, some: Shots, folds: Sequence[Sequence[int] | np.ndarray]
     ) -> Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]]:
         """Yield once: fits that leave out each fold, and the true residuals less shifts."""
-        start, frames, every = some.start, some.frames, np.arange(len(some.frames))
+        start, frames = some.start, some.frames
         algorithm, room = self.algorithm(), size_of(frames)
-        state, origin = self.state(algorithm, start.params), ravel_pytree(start.params)[0]
-        found = []
-        for fold in folds:
-            kept = np.setdiff1d(every, fold)
+        state = self.state(algorithm, start.params)
+
+        def learn(kept: np.ndarray) -> PyTree:
             chosen = [frames[i] for i in kept]
             packed = pack(chosen, room, len(frames), start.potential.cutoff, start.dtype)
-            params = algorithm.adapt(state, packed, self.steps)
-            move = np.asarray(ravel_pytree(params)[0] - origin, np.float64)
-            here = some.residuals(move)
-            still = Fit(move, np.zeros(len(start.potential.elements)))
-            found.append((with_shifts(some.rows, still, here, kept), here))
-        yield found
+            return algorithm.adapt(state, packed, self.steps)
+
+        yield learned(some, folds, learn)
 
 
 def with_inner(

@@ -7,12 +7,13 @@ steps and leave-one-out cost one matrix inverse for each scale of the prior.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PyTree
 
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
@@ -43,6 +44,22 @@ class Candidate(NamedTuple):
     factor: float
     steps: int
     error: Score
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A way to adapt that is no linear problem: it moves by steps of its own."""
+
+    @property
+    def method(self) -> Method:
+        """How it is told of among the ways to adapt."""
+        ...
+
+    def fits(
+        self, some: Shots, folds: Sequence[Sequence[int] | np.ndarray]
+    ) -> Iterator[list[tuple[Fit, Float[np.ndarray, " rows"]]]]:
+        """Yield once: fits that leave out each fold, and the true residuals less shifts."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +172,31 @@ def fits(
         if number + 1 < steps:
             moves = np.stack([one.move for one in found], dtype=np.float32)
             found = solved.fits(np.stack(true) - moves @ some.rows.jacobian.T, folds)
+
+
+def learned(
+    some: Shots,
+    folds: Sequence[Sequence[int] | np.ndarray],
+    learn: Callable[[np.ndarray], PyTree],
+) -> list[tuple[Fit, Float[np.ndarray, " rows"]]]:
+    """Return fits that leave out each fold, and the true residuals less shifts.
+
+    Args:
+        some: the labelled frames.
+        folds: which of them each fit leaves out.
+        learn: what gives the parameters for those that are kept.
+    """
+    start, every = some.start, np.arange(len(some.frames))
+    origin = ravel_pytree(start.params)[0]
+    still = np.zeros(len(start.potential.elements))
+
+    def one(fold: Sequence[int] | np.ndarray) -> tuple[Fit, Float[np.ndarray, " rows"]]:
+        kept = np.setdiff1d(every, fold)
+        move = np.asarray(ravel_pytree(learn(kept))[0] - origin, np.float64)
+        here = some.residuals(move)
+        return with_shifts(some.rows, Fit(move, still), here, kept), here
+
+    return side_by_side([functools.partial(one, fold) for fold in folds])
 
 
 def shifted_by(rows: Rows, found: Fit) -> Float[np.ndarray, " rows"]:

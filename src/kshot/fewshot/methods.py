@@ -22,6 +22,8 @@ from kshot.potentials.model import Model
 LEARNED = "gauss_newton"
 INNER = "inner"
 """The rule that a start was meta-trained for; see `kshot.fewshot.inner`."""
+FINETUNE = "finetune"
+"""Gradient steps on all parameters; see `kshot.fewshot.finetune`."""
 HEAD = "readout"  # in the name of every leaf of a readout, in all of mlip's networks
 
 
@@ -95,6 +97,11 @@ def _uniform(model: Model) -> Mapping[str, float]:
     return {name: 1.0 for name, _ in trees.named_leaves(model.params)}
 
 
+def stepwise(name: str, steps: int, *, baseline: bool) -> Method:
+    """Return a method that has no prior: it moves by so many steps of its own."""
+    return Method(name, baseline, factors=(1.0,), steps=steps, variance=_nothing)
+
+
 STEPS = 8  # at most; all with the Jacobian of the start, so that each costs predictions only
 DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 NEAR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -108,8 +115,11 @@ METHODS = {
 """By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), ``uniform``
 (Gauss-Newton, one variance for all parameters), ``meta`` (with the meta-learned variances)."""
 
-EVERY = (*METHODS, INNER)
-"""All there is to choose among; a start without a rule of its own has no ``inner``."""
+USUAL = (*METHODS, INNER)
+"""What takes seconds; a start without a rule of its own has no ``inner``."""
+
+EVERY = (*USUAL, FINETUNE)
+"""All there is to choose among; ``finetune`` takes minutes."""
 
 
 def check_methods(names: Sequence[str]) -> None:
@@ -117,7 +127,7 @@ def check_methods(names: Sequence[str]) -> None:
 
     Raises:
         UnknownNameError: a name that is none of `EVERY`.
-        OptionError: nothing but ``inner``; the learning curve needs another.
+        OptionError: none in closed form; the learning curve needs one.
     """
     for name in names:
         if name not in EVERY:

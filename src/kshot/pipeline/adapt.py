@@ -18,9 +18,9 @@ from kshot.core.cache import kept_rows_folder
 from kshot.core.errors import TaskError
 from kshot.core.manifest import code_versions
 from kshot.families.samplers import samplers
-from kshot.fewshot.adapt import Adapted, adapt
+from kshot.fewshot.adapt import Adapted, adapt, parts
 from kshot.fewshot.as_labeler import ModelLabeler
-from kshot.fewshot.methods import EVERY, INNER
+from kshot.fewshot.methods import USUAL
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
 from kshot.pipeline.seen import seen_in
@@ -40,7 +40,7 @@ class Request(NamedTuple):
     budget: int | None = None
     engine: str = "gfn2"
     temperature: float = 300.0
-    methods: tuple[str, ...] = EVERY
+    methods: tuple[str, ...] = USUAL
     keep: float = 1.0
     seed: int = 0
     whole: bool = False
@@ -71,8 +71,7 @@ def adapt_file(request: Request) -> Done:
     if not given:
         given, paid = label_budget(start, bare, request)
     notes = check_labels(start, given)
-    absent = INNER in request.methods and INNER not in start.learned
-    with bar("adapting", 1 + len(request.methods) - absent) as advance:
+    with bar("adapting", parts(start, request.methods, len(given))) as advance:
         adapted = adapt(
             start,
             given,
