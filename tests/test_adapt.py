@@ -1,5 +1,7 @@
 """Adaptation in closed form: its algebra against the engine, refits, and what it chooses."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.fewshot.judge import LOST, shots
 from kshot.fewshot.kept_rows import MOST_FILES, kept
-from kshot.fewshot.least_squares import Prior, gram, score
+from kshot.fewshot.least_squares import Fit, Prior, Solved, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
 from kshot.labelers import labeler
 from kshot.potentials import potentials
@@ -53,6 +55,10 @@ def own(model: Model, frames: list[Labelled], **options: int) -> Rows:
     return rows(model.potential, model.params, to_pieces(model, frames), **options)
 
 
+def fit(solved: Solved, without: Sequence[int] = ()) -> Fit:
+    return solved.fits(solved.problem.rows.residual[None], [without])[0]
+
+
 def test_rows_are_derivatives_of_predictions():
     with jax.enable_x64(True):
         model, frames = start().astype("float64"), labelled(3)
@@ -83,7 +89,7 @@ def test_one_step_is_the_engines_gauss_newton():
     model, frames = start(), labelled(4)
     found = own(model, frames)
     prior = Prior(np.full(found.jacobian.shape[1], 0.25), energy_noise=0.02, force_noise=0.2)
-    moved = gram(found, prior).solve().fit().move
+    moved = fit(gram(found, prior).solve()).move
     noise = np.sqrt(prior.noise(found))
     flat, unravel = ravel_pytree(model.params)
     # the shift of energies is a parameter of its own here, with its wide prior.
@@ -113,8 +119,8 @@ def test_left_out_errors_are_those_of_fits_without_the_frame():
     left_out = solved.left_out()
     for frame in range(5):
         rest = [i for i in range(5) if i != frame]
-        fitted = problem.of(rest).solve().fit()
-        inside = solved.fit(without=[frame])
+        fitted = fit(problem.of(rest).solve())
+        inside = fit(solved, without=[frame])
         np.testing.assert_allclose(inside.move, fitted.move, atol=1e-4 * abs(fitted.move).max())
         np.testing.assert_allclose(inside.shifts, fitted.shifts, atol=1e-4)
         here = found.frame == frame
@@ -239,7 +245,7 @@ def test_scores_are_root_mean_squares():
     found = own(start(), labelled(2))
     errors = np.where(found.is_energy, 2.0, 0.5)
     assert score(found, errors) == (2.0, 0.5)
-    assert apply(start(), gram(found, Prior(np.zeros(9))).solve().fit()).params.keys() == {
+    assert apply(start(), fit(gram(found, Prior(np.zeros(9))).solve())).params.keys() == {
         "log_depth",
         "log_rate",
         "length",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kshot.core import kept_programs
-from kshot.core.kept_programs import check_once, run_kept
+from kshot.core.kept_programs import Settled, check_once, run_kept
 
 traced = []
 
@@ -29,7 +29,7 @@ def new_run(monkeypatch):
 
 def asked(count: int = 3, about: str | None = "2", scale: float = 2.0):
     x = {"a": np.arange(count, dtype=np.float32)}
-    return run_kept(parabola, (scale,), about, x, np.ones(count, np.float32))
+    return run_kept(parabola, [Settled(scale, about)], x, np.ones(count, np.float32))
 
 
 def right(found, count: int = 3):

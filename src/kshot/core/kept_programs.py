@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import PyTree
@@ -29,27 +29,39 @@ _ready: dict[Any, Function] = {}
 _one_at_a_time = threading.Lock()
 
 
-def run_kept(
-    function: Function, settled: tuple[Any, ...], about: str | None, *given: PyTree
-) -> PyTree:
+class Settled(NamedTuple):
+    """An argument that a program is made for.
+
+    Args:
+        value: hashable.
+        text: that tells it from all other values, in every run; None if nothing does.
+    """
+
+    value: Any
+    text: str | None
+
+
+def run_kept(function: Function, settled: Sequence[Settled], *given: PyTree) -> PyTree:
     """Return ``function(*settled, *given)``, from a kept program if there is one.
 
     Args:
         function: of arrays, without effects, and not itself under a transformation.
-        settled: its first arguments, hashable: each combination is a program of its own.
-        about: text that tells ``settled`` from all else, in every run; None keeps nothing.
+        settled: its first arguments: each combination is a program of its own, and is kept if all
+            have a text.
         given: its other arguments, trees of arrays.
     """
+    values = tuple(one.value for one in settled)
     leaves, structure = jax.tree.flatten(given)
     shapes = tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
     wide = jax.numpy.result_type(float).name  # x64 is a setting, and none of the arguments
-    key = (function, settled, structure, shapes, wide)
+    key = (function, values, structure, shapes, wide)
     if key not in _ready:
         with _one_at_a_time:
             if key not in _ready:
-                flat = _flat(function, settled, structure)
-                name = f"{function.__module__}.{function.__qualname__} {key[2:]} {about}"
-                _ready[key] = _kept(flat, name, leaves) if about else jax.jit(flat)
+                flat = _flat(function, values, structure)
+                texts = [one.text for one in settled]
+                name = f"{function.__module__}.{function.__qualname__} {key[2:]} {texts}"
+                _ready[key] = jax.jit(flat) if None in texts else _kept(flat, name, leaves)
     return _ready[key](*leaves)
 
 
@@ -67,9 +79,9 @@ def check_once(about: str, check: Callable[[], object]) -> None:
             keep_file(path, lambda part: part.write_bytes(b""), MOST_FILES)
 
 
-def _flat(function: Function, settled: tuple[Any, ...], structure: Any) -> Function:  # noqa: ANN401
+def _flat(function: Function, values: tuple[Any, ...], structure: Any) -> Function:  # noqa: ANN401
     def flat(*leaves: PyTree) -> PyTree:
-        return function(*settled, *jax.tree.unflatten(structure, leaves))
+        return function(*values, *jax.tree.unflatten(structure, leaves))
 
     return flat
 

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from kshot.atoms.graph import Graph, Size, pad, rung
-from kshot.core.kept_programs import run_kept
+from kshot.core.kept_programs import Settled, run_kept
 from kshot.core.seeds import named_generator
 from kshot.potentials import Potential
 from kshot.potentials.derived import energy
@@ -122,7 +122,8 @@ def _slopes(
     count, atoms = ways.shape[:2]
     room = np.zeros((_room(count), size.atoms, 3), padded.positions.dtype)
     room[:count, :atoms] = ways
-    return run_kept(_linearise, (potential,), about(potential), params, padded, room)
+    settled = [Settled(potential, about(potential))]
+    return run_kept(_linearise, settled, params, padded, room)
 
 
 def _part(

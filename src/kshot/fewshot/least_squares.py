@@ -128,10 +128,6 @@ class Solved:
     inverse: Float[np.ndarray, "rows rows"]
     pull: Float[np.ndarray, "anchors rows"]
 
-    def fit(self, *, without: Sequence[int] | np.ndarray = ()) -> Fit:
-        """Return the fit to the labelled frames, or to all but some of them."""
-        return self.fits(self.problem.rows.residual[None], [without])[0]
-
     def fits(
         self,
         residuals: Float[np.ndarray, "#several rows"],

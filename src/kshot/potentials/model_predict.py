@@ -16,7 +16,7 @@ from jaxtyping import Float, PyTree
 from kshot.atoms import Structure
 from kshot.atoms.graph import SMALLEST, Graph, Size, graph, rung
 from kshot.core.errors import OptionError
-from kshot.core.kept_programs import run_kept
+from kshot.core.kept_programs import Settled, run_kept
 from kshot.potentials.base import Potential
 from kshot.potentials.joined import Joined, join, predict_joined
 from kshot.potentials.model_potential import about
@@ -114,13 +114,12 @@ def packs(potential: Potential, graphs: Sequence[Graph]) -> list[Pack]:
     found = []
     for places in alike.values():
         small = [place for place in places if _fits(graphs[place].size, ROOMS[-1])]
-        if len(small) < 2:
-            small = []
-        found += [_pack(potential, graphs, [place]) for place in sorted({*places} - {*small})]
-        if small:
-            size, groups = _shared([graphs[place].size for place in small])
-            for group in groups:
-                found.append(_pack(potential, graphs, [small[i] for i in group], size))
+        together = small if len(small) > 1 else []
+        alone = sorted({*places} - {*together})
+        found += [_pack(potential, graphs, [place]) for place in alone]
+        if together:
+            size, groups = _shared([graphs[place].size for place in together])
+            found += [_pack(potential, graphs, [small[i] for i in group], size) for group in groups]
     return found
 
 
@@ -190,5 +189,5 @@ def _run(potential: Potential, params: PyTree, one: Pack) -> tuple[jax.Array, ja
     joined = one.joined
     kind = Program(joined.graph.size, one.room, str(joined.graph.positions.dtype))
     ladder(potential).programs[kind] = None
-    text = about(potential) and f"{about(potential)}, {one.room} structures"
-    return run_kept(predict_joined, (potential, one.room), text, params, joined)
+    settled = [Settled(potential, about(potential)), Settled(one.room, str(one.room))]
+    return run_kept(predict_joined, settled, params, joined)
