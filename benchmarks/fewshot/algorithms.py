@@ -6,7 +6,8 @@ All start from the same jointly trained parameters and see the same tasks: ten f
 molecule to adapt on, ten to be judged on. Inner rates are those that adapt the start best to
 validation families before any meta-training. Judged at K = 10 on the held-out families that are
 small enough, as in ``run.py``, whose closed-form rows stand beside. Writes one file per algorithm
-into ``results/algorithms/`` and the page ``algorithms.md``; run again, it goes on.
+into ``results/algorithms/`` and the page ``algorithms.md``, of each the longest training so far;
+run again, it goes on.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def main() -> None:
             found = run(name, ground, rates, options.steps, options.seeds)
             with whole(path_of(name, options.steps)) as part:
                 part.write_text(json.dumps(found) + "\n")
-            write_page(options.steps)
-    write_page(options.steps)
+            write_page()
+    write_page()
     print((HERE / "algorithms.md").read_text())
 
 
@@ -196,11 +197,20 @@ def judged(model: Model, inner: Inner, ground: Ground, family: str, seeds: int) 
     return told
 
 
-def write_page(steps: int) -> None:
+def longest() -> list[dict]:
+    """Return the result of each algorithm's longest training so far."""
+    found: dict[str, dict] = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        one = json.loads(path.read_text())
+        name = one["algorithm"]
+        if name not in found or found[name]["steps"] < one["steps"]:
+            found[name] = one
+    return list(found.values())
+
+
+def write_page() -> None:
     """Write the table of what is there."""
-    done = [
-        json.loads(path_of(n, steps).read_text()) for n in ALGORITHMS if path_of(n, steps).exists()
-    ]
+    done = longest()
     if not done:
         return
     families = sorted({row["family"] for one in done for row in one["rows"]})
@@ -210,12 +220,12 @@ def write_page(steps: int) -> None:
         "",
         "Made by `python benchmarks/fewshot/algorithms.py`; not to be edited.",
         "",
-        f"From the shipped start, {steps} outer steps, each on a task of {K} + {K} frames of",
-        f"at most {MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
+        f"From the shipped start, each outer step on a task of {K} + {K} frames of at most",
+        f"{MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
         "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds in one.",
         "",
-        "| algorithm | energy before | energy after | forces before | forces after | minutes |",
-        "|---|---|---|---|---|---|",
+        "| algorithm | steps | energy before | energy after | forces before | forces after | minutes |",
+        "|---|---|---|---|---|---|---|",
     ]
     for one in sorted(done, key=lambda one: mean(one["rows"], "after", "forces", families)[0]):
         cells = [
@@ -223,12 +233,13 @@ def write_page(steps: int) -> None:
             for what in ("energy", "forces")
             for when in ("before", "after")
         ]
-        lines.append(f"| {one['algorithm']} | {' | '.join(cells)} | {one['seconds'] / 60:.0f} |")
+        begin = f"| {one['algorithm']} | {one['steps']} "
+        lines.append(f"{begin}| {' | '.join(cells)} | {one['seconds'] / 60:.0f} |")
     for name, rows in closed_form(families, seeds).items():
         cells = [
             "{:.1f} ± {:.1f}".format(*mean(rows, name, q, families)) for q in ("energy", "forces")
         ]
-        lines.append(f"| closed form: {name} | | {cells[0]} | | {cells[1]} | |")
+        lines.append(f"| closed form: {name} | | | {cells[0]} | | {cells[1]} | |")
     (HERE / "algorithms.md").write_text("\n".join(lines) + "\n")
 
 
