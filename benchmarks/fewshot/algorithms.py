@@ -224,7 +224,7 @@ def write_page() -> None:
         f"{MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
         "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds in one.",
         "",
-        "| algorithm | steps | energy before | energy after | forces before | forces after | minutes |",
+        "| algorithm | steps | energy before | after | forces before | after | minutes |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in sorted(done, key=lambda one: mean(one["rows"], "after", "forces", families)[0]):
