@@ -10,7 +10,7 @@ import numpy as np
 
 from kshot.atoms.graph import Size, rung
 from kshot.meta import Task
-from kshot.potentials.packed import Packed, Piece, pack
+from kshot.potentials.packed import Piece, pack
 
 SPARE = 1.3  # room in a batch, of what structures take on average
 
@@ -25,6 +25,7 @@ class Batches:
         places: most structures in one pack.
         cutoff: of the potential, in Å.
         dtype: of everything real-valued.
+        packs: in one stack; each may have a device of its own.
     """
 
     families: Mapping[str, Sequence[Piece]]
@@ -32,9 +33,14 @@ class Batches:
     places: int
     cutoff: float
     dtype: str = "float32"
+    packs: int = 1
 
     def __call__(self, rng: np.random.Generator) -> Task:
-        """Return one task whose support set is one pack, and which has no query set."""
+        """Return a stack of tasks whose support sets are packs, and which have no query sets."""
+        drawn = [self._draw(rng) for _ in range(self.packs)]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+    def _draw(self, rng: np.random.Generator) -> Task:
         names = list(self.families)
         chosen: list[Piece] = []
         atoms, edges = 1, 0
@@ -46,24 +52,24 @@ class Batches:
             if atoms > self.room.atoms or edges > self.room.edges:
                 break
             chosen.append(one)
-        return as_task(pack(chosen, self.room, self.places, self.cutoff, self.dtype))
-
-
-def as_task(packed: Packed) -> Task:
-    """Return a stack of one task with nothing but a support set."""
-    return jax.tree.map(lambda leaf: leaf[None], Task(packed, None))
+        return Task(pack(chosen, self.room, self.places, self.cutoff, self.dtype), None)
 
 
 def batches(
-    families: Mapping[str, Sequence[Piece]], structures: int, cutoff: float, dtype: str
+    families: Mapping[str, Sequence[Piece]],
+    structures: int,
+    cutoff: float,
+    dtype: str,
+    packs: int = 1,
 ) -> Batches:
     """Return batches of about so many structures, and room for them.
 
     Args:
         families: the pieces of each family; none empty.
-        structures: per batch, on average.
+        structures: per pack, on average.
         cutoff: of the potential, in Å.
         dtype: of everything real-valued.
+        packs: of a batch.
     """
     mean = lambda axis: np.mean(  # noqa: E731
         [np.mean([one.graph.size[axis] for one in pieces]) for pieces in families.values()]
@@ -72,4 +78,4 @@ def batches(
     wanted = [SPARE * structures * mean(axis) for axis in (0, 1)]
     # the largest structure fits even into the smallest batch.
     room = Size(*(rung(int(max(w, n)) + 1) for w, n in zip(wanted, largest, strict=True)))
-    return Batches(families, room, 2 * structures, cutoff, dtype)
+    return Batches(families, room, 2 * structures, cutoff, dtype, packs)

@@ -16,6 +16,7 @@ from kshot.fewshot.batches import Batches
 from kshot.potentials import EnergyForces, Potential
 from kshot.potentials.packed import Packed, Piece, pack, size_of
 
+LOOKS = 50  # at unseen families, which takes seconds, in a long training
 WARM_UP = 0.02  # of all steps
 LAST = 0.01  # of the peak rate
 
@@ -89,7 +90,7 @@ def train_jointly(
         plan.steps,
         seed=plan.seed,
         steps_per_call=50,
-        log_every=min(500, plan.steps),
+        log_every=min(max(500, plan.steps // LOOKS), plan.steps),
         checkpoint_every=min(500, plan.steps),
         metrics=folder / "joint.jsonl",
         checkpoints=folder / "joint",

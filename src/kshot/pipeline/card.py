@@ -28,7 +28,8 @@ def _what(name: str, summary: dict[str, Any]) -> list[str]:
     if joint := config.get("joint"):
         meta = config["meta"].get("algorithm") or "none but the prior of Gauss-Newton"
         lines.append(
-            f"- joint training: {joint['steps']:,} steps of about {joint['batch']} structures; "
+            f"- joint training: {joint['steps']:,} steps of about "
+            f"{joint['batch'] * joint.get('packs', 1)} structures; "
             f"meta-training: {meta}"
         )
     return lines

@@ -81,7 +81,8 @@ class JointConfig(Strict):
     minutes: float | None = Field(
         default=None, gt=0, description="of one run, if it ends sooner; rates follow the steps"
     )
-    batch: int = Field(default=8, ge=1, description="structures per step")
+    batch: int = Field(default=8, ge=1, description="structures per pack")
+    packs: int = Field(default=1, ge=1, description="per step; each may have a device of its own")
     rate: float = Field(default=5e-3, gt=0, description="peak learning rate of Adam")
     clip: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 

@@ -105,7 +105,7 @@ def train(config: TrainConfig, out: Path, say: Say = print) -> Model:
     )
     joint = config.joint
     plan = Plan(joint.steps, joint.rate, joint.clip, config.seed)
-    stream = batches(training, joint.batch, config.model.cutoff, config.precision)
+    stream = batches(training, joint.batch, config.model.cutoff, config.precision, joint.packs)
     seen = seen_in([one for some in data.training.values() for one in some])
     record = {"config": config.model_dump(mode="json"), "families": sorted(data.training)}
     fresh = potential.init(named_key(config.seed, "parameters"))
