@@ -6,7 +6,7 @@ shots and goes back to the best parameters; it may take as many steps as joint t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -28,37 +28,42 @@ class Way(NamedTuple):
     """One contestant.
 
     Args:
-        scratch: whether it starts from random parameters.
         converge: until early stopping says so; else exactly `STEPS` steps on all shots.
         rates: of Adam, to choose from.
     """
 
-    scratch: bool
     converge: bool
     rates: tuple[float, ...]
 
 
-WAYS = {
-    "fine-tune, 20 Adam steps": Way(scratch=False, converge=False, rates=(0.001, 0.003, 0.01)),
-    "fine-tune, to convergence": Way(scratch=False, converge=True, rates=(RATE,)),
-    "scratch, 20 Adam steps": Way(scratch=True, converge=False, rates=(0.01, 0.03)),
-    "scratch, to convergence": Way(scratch=True, converge=True, rates=(0.01,)),
+FINE_TUNE = {
+    "fine-tune, 20 Adam steps": Way(converge=False, rates=(0.001, 0.003, 0.01)),
+    "fine-tune, to convergence": Way(converge=True, rates=(RATE,)),
+}
+SCRATCH = {
+    "scratch, 20 Adam steps": Way(converge=False, rates=(0.01, 0.03)),
+    "scratch, to convergence": Way(converge=True, rates=(0.01,)),
 }
 
 
-def gradient_based(start: Model, frames: Sequence[Labelled], setting: Setting) -> list[Result]:
+def untrained(start: Model) -> Model:
+    """Return what training from scratch begins with: the same whatever the start has learned."""
+    return start.with_(params=start.potential.init(jax.random.key(1)), learned={})
+
+
+def by_gradient(
+    ways: Mapping[str, Way], start: Model, frames: Sequence[Labelled], setting: Setting
+) -> list[Result]:
     """Return one result per contestant, K and seed."""
     pool, asked = support_and_test(frames, setting.test)
     pieces = to_pieces(start, pool)
     descent = Descent(start.potential, pieces, start.dtype)
-    fresh = start.potential.init(jax.random.key(1))
     told = []
-    for name, way in WAYS.items():
-        base = fresh if way.scratch else start.params
+    for name, way in ways.items():
         for seed in setting.seeds:
             for k in (k for k in setting.shots if k in SHOTS):
                 order = order_of(seed, len(pool))[:k]
-                params, rate = learn(descent, base, [pieces[i] for i in order], way)
+                params, rate = learn(descent, start.params, [pieces[i] for i in order], way)
                 model = shifted(start, params, [pool[i] for i in order])
                 told.append(result(name, k, seed, model, asked) | {"rate": rate})
     return told

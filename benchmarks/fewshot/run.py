@@ -5,12 +5,14 @@
 Reads a start, and the held-out configurations, which it draws and labels first if need be. Writes
 one file per job into ``results/``, then ``results.md``, ``results.png``, and the start's card. The
 closed-form methods are those of `kshot eval`; those that move by gradient steps are in
-``gradient.py``.
+``gradient.py``. Training from scratch is a study of a model that has not been trained: its results
+outlive the start.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -23,10 +25,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--start", default="bio-small")
     parser.add_argument("--families", nargs="*", default=None)
-    parser.add_argument("--only", choices=["closed", "gradient"], default=None)
+    parser.add_argument("--only", choices=["closed", "fine-tune", "scratch"], default=None)
     options = parser.parse_args()
 
-    from gradient import gradient_based
+    from gradient import FINE_TUNE, SCRATCH, by_gradient, untrained
 
     from kshot.core.cache import use_compile_cache
     from kshot.pipeline.card import card
@@ -39,19 +41,24 @@ def main() -> None:
     use_compile_cache()
     start, families, setting = load_study(StudyConfig(start=options.start, training=CONFIG))
     setting = setting._replace(seeds=tuple(range(options.seeds)))
-    jobs = {"closed": closed_form, "gradient": gradient_based}
-    if options.only:
-        jobs = {options.only: jobs[options.only]}
+    fresh = untrained(start)
+    jobs = {
+        "closed": (start, closed_form),
+        "fine-tune": (start, partial(by_gradient, FINE_TUNE)),
+        "scratch": (fresh, partial(by_gradient, SCRATCH)),
+    }
 
     def say(line: str) -> None:
         print(line, flush=True)
-        write_tables(HERE / "results", HERE, start.digest)
+        write_tables(HERE / "results", HERE, start.digest, fresh.digest)
 
     wanted = {name: families[name] for name in options.families or families}
-    run_study(start, wanted, setting, HERE / "results", jobs, say)
+    for kind in [options.only] if options.only else jobs:
+        model, job = jobs[kind]
+        run_study(model, wanted, setting, HERE / "results", {kind: job}, say)
     say((HERE / "results.md").read_text())
     path = start_path(options.start)
-    known = read_results(HERE / "results", start.digest)
+    known = read_results(HERE / "results", start.digest, fresh.digest)
     path.with_suffix(".md").write_text(card(path.stem, summary(path), known))
 
 

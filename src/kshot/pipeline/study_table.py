@@ -29,19 +29,19 @@ WORDS = {
 }
 
 
-def read_results(folder: Path, digest: str) -> list[dict]:
-    """Return all results of one start."""
+def read_results(folder: Path, *digests: str) -> list[dict]:
+    """Return all results of a start, and of others that it is compared with."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
-        if record["digest"] == digest:
+        if record["digest"] in digests:
             rows += [one | {"family": record["family"]} for one in record["rows"]]
     return rows
 
 
-def write_tables(folder: Path, out: Path, digest: str) -> None:
-    """Write results.md and results.png from what is there."""
-    rows = read_results(folder, digest)
+def write_tables(folder: Path, out: Path, digest: str, *others: str) -> None:
+    """Write results.md and results.png from what is there of a start, and of others beside it."""
+    rows = read_results(folder, digest, *others)
     if not rows:
         return
     families = sorted({one["family"] for one in rows})
