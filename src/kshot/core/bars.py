@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @runtime_checkable
 class Advance(Protocol):
-    """Moves a bar on."""
+    """Moves a bar on; from any thread."""
 
     def __call__(self, items: int = 1, words: str = "") -> None:
         """Count ``items`` more as done; ``words`` (counts of failures, a rate) stand beside."""
@@ -69,9 +70,14 @@ class _Lines:
     def __init__(self, console: Console, what: str, total: int) -> None:
         self._console, self._what, self._total, self._done = console, what, total, 0
         self._start = self._last = time.monotonic()
+        self._one_at_a_time = threading.Lock()
         self._say(f"{what}: {total}")
 
     def __call__(self, items: int = 1, words: str = "") -> None:
+        with self._one_at_a_time:
+            self._count(items, words)
+
+    def _count(self, items: int, words: str) -> None:
         self._done += items
         now = time.monotonic()
         if self._done < self._total and now - self._last < SECONDS_BETWEEN_LINES:

@@ -5,6 +5,7 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,8 +131,8 @@ def adapt(
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         cache: a folder where the anchors' derivatives are kept for the next adaptation.
-        told: called with the name of each part of the work when it is done, `parts` times or
-            more.
+        told: called with the name of each part of the work when it is done, `parts` times, from
+            any thread.
 
     Raises:
         TaskError: too few labels.
@@ -165,7 +166,7 @@ def adapt(
 
 
 def parts(start: Model, methods: Sequence[str], labels: int) -> int:
-    """Return in how many parts `adapt` tells of its work, as far as that is known before."""
+    """Return in how many parts `adapt` tells of its work."""
     count = 1 + len(methods)  # derivatives, and each method
     if INNER in methods and INNER not in start.learned:
         count -= 1
@@ -189,12 +190,16 @@ def choose_among(
         problems: one at least, by the name of its method.
         seed: of folds.
         rules: other ways that take part.
-        told: called with the name of each method when it has been judged.
+        told: called with the name of each method when it has been judged, from any thread.
     """
-    candidates = []
-    for name, problem in problems.items():
-        candidates.append(judged(some, METHODS[name], problem, seed))
+
+    def judge(name: str) -> Candidate:
+        found = judged(some, METHODS[name], problems[name], seed)
         told(name)
+        return found
+
+    # one method solves its equations while another predicts.
+    candidates = side_by_side([functools.partial(judge, name) for name in problems])
     linear = best_of(candidates)
     problem = problems[linear.method.name]
     folds = folds_of(len(some.frames), seed)
@@ -205,10 +210,8 @@ def choose_among(
         by_rule[rule.method.name] = rule
         told(rule.method.name)
     best = best_of(candidates)
-    if best is linear:
-        model = fitted(some, problem, linear)
-    else:
-        model = followed(some, by_rule[best.method.name])
+    rule = by_rule.get(best.method.name)
+    model = fitted(some, problem, linear) if rule is None else followed(some, rule)
     # what more labels are worth is read off the linear problem, whoever won.
     curve = learning_curve(problem, linear.factor, seed)
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))

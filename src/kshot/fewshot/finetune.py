@@ -100,7 +100,7 @@ class FineTune:
     """Fine-tuning as one of the ways to adapt, beside the closed forms.
 
     Args:
-        told: called after each of its fits.
+        told: called after each fit that leaves frames out.
     """
 
     told: Callable[[str], None] = lambda _: None
@@ -115,7 +115,8 @@ class FineTune:
 
         def learn(kept: np.ndarray) -> PyTree:
             params = descent.converged(start.params, [some.frames[i] for i in kept], RATE)
-            self.told(FINETUNE)
+            if len(kept) < len(some.frames):
+                self.told(FINETUNE)
             return params
 
         yield learned(some, folds, learn)
