@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,9 +17,9 @@ from jaxtyping import Float64
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
-from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
+from kshot.fewshot.curve import Point, learning_curve
 from kshot.fewshot.finetune import FEWEST, FineTune
 from kshot.fewshot.inner import inner_of
 from kshot.fewshot.jacobian import rows
@@ -34,7 +34,7 @@ from kshot.fewshot.judge import (
     judged,
     shots,
 )
-from kshot.fewshot.least_squares import Fit, Gram, grams, score
+from kshot.fewshot.least_squares import Fit, Gram, grams
 from kshot.fewshot.methods import FINETUNE, INNER, METHODS, USUAL, check_methods, moved, prior_of
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
@@ -42,18 +42,8 @@ from kshot.potentials.packed import Piece, pieces
 if TYPE_CHECKING:
     from kshot.potentials.model_ase import ModelCalculator
 
-TINY = 1e-9  # eV, eV/Å: no error is so small that its logarithm matters
 MOST_ROWS = 1500  # of all K frames: bounds time and memory; beyond it forces are seen along fewer
 # directions per frame
-
-
-class Point(NamedTuple):
-    """One point of the learning curve: leave-one-out errors with so many labels."""
-
-    labels: int
-    energy: float
-    forces: float
-    predicted: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,33 +236,3 @@ def apply(start: Model, found: Fit) -> Model:
     for number, shift in zip(start.potential.elements, found.shifts, strict=True):
         e0s[number] += float(shift)
     return start.with_(params=moved(start.params, found.move), e0s=e0s)
-
-
-def learning_curve(problem: Gram, factor: float, seed: int) -> tuple[Point, ...]:
-    """Return leave-one-out errors with a quarter, a half and all of the labels, and what follows.
-
-    A straight line through the logarithms is carried on to twice and four times as many labels; it
-    says what more labels are worth, not what they will bring.
-    """
-    count = int(problem.rows.frame.max()) + 1
-    order = named_generator(seed, "curve").permutation(count)
-    sizes = sorted({max(2, count // 4), max(2, count // 2), count})
-    points = []
-    for size in sizes:
-        part = problem.of(order[:size])
-        found = score(part.rows, part.solve(factor).left_out())
-        points.append(Point(size, found.energy, found.forces, predicted=False))
-    if len(points) < 2:
-        return tuple(points)
-    x = np.log([one.labels for one in points])
-    measured = np.array([(one.energy, one.forces) for one in points], np.float64)
-    columns = np.log(np.maximum(measured, TINY)).T
-    lines = [np.polyfit(x, column, 1) for column in columns]
-    for size in (2 * count, 4 * count):
-        # more labels never make a prediction worse than the last measured one.
-        guess = [
-            min(float(np.exp(np.polyval(line, np.log(size)))), now)
-            for line, now in zip(lines, points[len(sizes) - 1][1:3], strict=True)
-        ]
-        points.append(Point(size, *guess, predicted=True))
-    return tuple(points)
