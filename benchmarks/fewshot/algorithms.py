@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,12 +31,14 @@ from kshot.core.whole import whole
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.algorithms import ALGORITHMS
 from kshot.fewshot.inner import Inner, energy_forces, inner_of
+from kshot.fewshot.methods import METHODS
 from kshot.fewshot.recipes import Options
 from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
 from kshot.pipeline.families import chosen
 from kshot.pipeline.meta import as_scaffolds, meta_stage
 from kshot.pipeline.study import held_out_frames, order_of, result, support_and_test
+from kshot.pipeline.study_table import read_results
 from kshot.pipeline.train import prepare
 from kshot.potentials.model import Model
 from kshot.potentials.model_file import load
@@ -69,22 +72,19 @@ def main() -> None:
     options = parser.parse_args()
     use_compile_cache()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in options.algorithms if not path_of(name, options.steps).exists()]
+    start = load(start_path("bio-small"))
+    known = {one["algorithm"] for one in results(start) if one["steps"] in (0, options.steps)}
+    wanted = [name for name in options.algorithms if name not in known]
     if wanted:
-        ground = prepared()
+        ground = prepared(start)
         rates = tuned_rates(ground)
         for name in wanted:
             found = run(name, ground, rates, options.steps, options.seeds)
-            with whole(path_of(name, options.steps)) as part:
+            with whole(RESULTS / f"{name}-{options.steps}.json") as part:
                 part.write_text(json.dumps(found) + "\n")
-            write_page()
-    write_page()
+            write_page(start)
+    write_page(start)
     print((HERE / "algorithms.md").read_text())
-
-
-def path_of(name: str, steps: int) -> Path:
-    """Return where an algorithm's result is kept."""
-    return RESULTS / f"{name}-{steps}.json"
 
 
 def config_of(name: str, rate: float, steps: int) -> TrainConfig:
@@ -101,9 +101,9 @@ def config_of(name: str, rate: float, steps: int) -> TrainConfig:
     return load_config(CONFIG, tuple(f"meta.{key}={value}" for key, value in told.items()))
 
 
-def prepared() -> Ground:
+def prepared(start: Model) -> Ground:
     """Return the start, and labelled frames."""
-    config, start = load_config(CONFIG), load(start_path("bio-small"))
+    config = load_config(CONFIG)
     data = prepare(config, chosen(config.families))
     held_out = held_out_frames(config)
     small = {
@@ -161,7 +161,8 @@ def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds
         lines.append(line)
         print(f"{time.perf_counter() - begun:.0f} s  {line}", flush=True)
 
-    folder = HERE.parent.parent / ".cache" / "fewshot" / "algorithms" / f"{name}-{steps}"
+    base = HERE.parent.parent / ".cache" / "fewshot" / "algorithms"
+    folder = base / f"{name}-{steps}-{ground.start.digest[:12]}"
     stage = meta_stage(ground.start, ground.training, ground.validation, config)
     assert stage is not None
     model = stage.run(ground.start, folder, config.seed, say)
@@ -172,6 +173,7 @@ def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds
     ]
     return {
         "algorithm": name,
+        "start": ground.start.digest,
         "steps": 0 if name == "finetune" else steps,
         "inner_rate": config.meta.inner_rate,
         "seconds": time.perf_counter() - begun,
@@ -197,20 +199,15 @@ def judged(model: Model, inner: Inner, ground: Ground, family: str, seeds: int) 
     return told
 
 
-def longest() -> list[dict]:
-    """Return the result of each algorithm's longest training so far."""
-    found: dict[str, dict] = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        one = json.loads(path.read_text())
-        name = one["algorithm"]
-        if name not in found or found[name]["steps"] < one["steps"]:
-            found[name] = one
-    return list(found.values())
+def results(start: Model) -> list[dict]:
+    """Return all results from one start, the shortest trainings first."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    return sorted((one for one in found if one["start"] == start.digest), key=itemgetter("steps"))
 
 
-def write_page() -> None:
-    """Write the table of what is there."""
-    done = longest()
+def write_page(start: Model) -> None:
+    """Write the table of what is there, of each algorithm its longest training so far."""
+    done = list({one["algorithm"]: one for one in results(start)}.values())
     if not done:
         return
     families = sorted({row["family"] for one in done for row in one["rows"]})
@@ -220,8 +217,8 @@ def write_page() -> None:
         "",
         "Made by `python benchmarks/fewshot/algorithms.py`; not to be edited.",
         "",
-        f"From the shipped start, each outer step on a task of {K} + {K} frames of at most",
-        f"{MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
+        f"From the start `{start.digest[:12]}`, each outer step on a task of {K} + {K} frames of",
+        f"at most {MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
         "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds in one.",
         "",
         "| algorithm | steps | energy before | after | forces before | after | minutes |",
@@ -235,7 +232,7 @@ def write_page() -> None:
         ]
         begin = f"| {one['algorithm']} | {one['steps']} "
         lines.append(f"{begin}| {' | '.join(cells)} | {one['seconds'] / 60:.0f} |")
-    for name, rows in closed_form(families, seeds).items():
+    for name, rows in closed_form(start, families, seeds).items():
         cells = [
             "{:.1f} ± {:.1f}".format(*mean(rows, name, q, families)) for q in ("energy", "forces")
         ]
@@ -243,14 +240,13 @@ def write_page() -> None:
     (HERE / "algorithms.md").write_text("\n".join(lines) + "\n")
 
 
-def closed_form(families: Sequence[str], seeds: int) -> dict[str, list[dict]]:
+def closed_form(start: Model, families: Sequence[str], seeds: int) -> dict[str, list[dict]]:
     """Return the rows of ``run.py`` for the same families, shots and seeds, by method."""
     found: dict[str, list[dict]] = {}
-    for family in families:
-        path = HERE / "results" / f"closed-{family}.json"
-        rows = json.loads(path.read_text())["rows"] if path.exists() else []
-        for row in (row for row in rows if row["k"] == K and row["seed"] < seeds):
-            found.setdefault(row["method"], []).append(row | {"family": family})
+    for row in read_results(HERE / "results", start.digest):
+        same = row["family"] in families and row["k"] == K and row["seed"] < seeds
+        if same and row["method"] in {*METHODS, "kshot"}:
+            found.setdefault(row["method"], []).append(row)
     return found
 
 
