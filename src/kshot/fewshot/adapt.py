@@ -193,14 +193,15 @@ def choose_among(
     linear = best_of(candidates)
     problem = problems[linear.method.name]
     folds = folds_of(len(some.frames), seed)
-    by_rule = {}
+    followers: list[tuple[Candidate, Rule]] = []
     for rule in rules:
         (error,) = cross_validated(some, folds, rule.fits(some, folds))
         candidates.append(Candidate(rule.method, 1.0, rule.method.steps, error))
-        by_rule[rule.method.name] = rule
+        followers.append((candidates[-1], rule))
         told(rule.method.name)
     best = best_of(candidates)
-    rule = by_rule.get(best.method.name)
+    # not by name: a start's own rule may be called finetune, too.
+    rule = next((rule for one, rule in followers if one is best), None)
     model = fitted(some, problem, linear) if rule is None else followed(some, rule)
     # what more labels are worth is read off the linear problem, whoever won.
     curve = learning_curve(problem, linear.factor, seed)

@@ -20,7 +20,8 @@ from kshot.core.manifest import code_versions
 from kshot.families.samplers import samplers
 from kshot.fewshot.adapt import Adapted, adapt, parts
 from kshot.fewshot.as_labeler import ModelLabeler
-from kshot.fewshot.methods import USUAL
+from kshot.fewshot.finetune import FEWEST
+from kshot.fewshot.methods import FINETUNE, USUAL
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
 from kshot.pipeline.seen import seen_in
@@ -105,6 +106,9 @@ def label_budget(
         raise TaskError("a budget of labels for structures without any", "none", todo)
     if budget < 2:
         raise TaskError("a budget of two labels or more", str(budget), "Twenty is a fair start.")
+    if FINETUNE in request.methods and budget < FEWEST:
+        todo = "Pay for more, or leave fine-tuning out."
+        raise TaskError(f"a budget of {FEWEST} labels or more to fine-tune on", str(budget), todo)
     chosen = configurations(start, structures, budget, request)
     ledger = request.out.with_suffix(".ledger")
     ledger.parent.mkdir(parents=True, exist_ok=True)
