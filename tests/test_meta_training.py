@@ -13,7 +13,7 @@ from kshot.core.errors import OptionError, ParameterError, TaskError, UnknownNam
 from kshot.fewshot.adapt import adapt
 from kshot.fewshot.algorithms import ALGORITHMS, Algorithm
 from kshot.fewshot.inner import Inner, energy_forces, inner_of
-from kshot.fewshot.methods import INNER
+from kshot.fewshot.methods import FINETUNE, INNER
 from kshot.fewshot.recipes import CLOSED, RECIPES, Options, last_layers
 from kshot.fewshot.task_batches import task_batches
 from kshot.labelers import labeler
@@ -159,6 +159,20 @@ def test_adaptation_by_a_rule_is_the_engines(start, families, tmp_path):
     want = algorithm.adapt(inner.state(algorithm, found.params), task.support, inner.steps)
     for ours, theirs in zip(jax.tree.leaves(done.model.params), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_rule_called_finetune_is_not_taken_for_fine_tuning(start, families, tmp_path):
+    found, _ = lines_of(start, families, config("finetune"), tmp_path)
+    shots, ways = families["f4"], (INNER, FINETUNE)
+    done = adapt(found, shots, methods=("shift", *ways))
+    said = done.summary()["candidates"]
+    assert [one["method"] for one in said] == ["shift", "finetune", "finetune"]
+    assert [one["chosen"] for one in said].count(True) == 1
+    alone = [adapt(found, shots, methods=("shift", way)) for way in ways]
+    errors = [one.chosen.error.together for one in alone]
+    digests = [one.model.digest for one in alone]
+    assert digests[0] != digests[1]
+    assert done.model.digest == digests[int(np.argmin(errors))]
 
 
 def test_a_start_without_a_rule_has_none(start, families):

@@ -102,9 +102,14 @@ def config_of(name: str, rate: float, steps: int) -> TrainConfig:
 
 
 def prepared(start: Model) -> Ground:
-    """Return the start, and labelled frames."""
+    """Return the start, and labelled frames of molecules that are small enough."""
     config = load_config(CONFIG)
-    data = prepare(config, chosen(config.families))
+    small = [
+        one.model_copy(update={"most_atoms": min(MOST_ATOMS, one.most_atoms or MOST_ATOMS)})
+        for one in config.data.draws
+    ]
+    drawn = config.data.model_copy(update={"draws": tuple(small)})
+    data = prepare(config.model_copy(update={"data": drawn}), chosen(config.families))
     held_out = held_out_frames(config)
     small = {
         name: frames

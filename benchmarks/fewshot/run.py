@@ -6,7 +6,9 @@ Reads a start, and the held-out configurations, which it draws and labels first 
 one file per job into ``results/``, then ``results.md``, ``results.png``, and the start's card. The
 closed-form methods are those of `kshot eval`; those that move by gradient steps are in
 ``gradient.py``. Training from scratch is a study of a model that has not been trained: its results
-outlive the start.
+outlive the start. The last is mace-torch, in an environment of its own, which this makes:
+
+    make -C benchmarks/potentials/meta_gradients setup
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "bio-small.yaml"
+KINDS = ("closed", "fine-tune", "scratch", "mace-torch")
+TORCH = HERE.parent / "potentials" / "meta_gradients" / ".venv" / "bin" / "python"
 
 
 def main() -> None:
@@ -25,10 +29,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--start", default="bio-small")
     parser.add_argument("--families", nargs="*", default=None)
-    parser.add_argument("--only", choices=["closed", "fine-tune", "scratch"], default=None)
+    parser.add_argument("--only", choices=KINDS, default=None)
+    parser.add_argument("--torch", type=Path, default=TORCH, help="Python with mace-torch")
     options = parser.parse_args()
 
     from gradient import FINE_TUNE, SCRATCH, by_gradient, untrained
+    from mace_torch.job import by_mace_torch
 
     from kshot.core.cache import use_compile_cache
     from kshot.pipeline.card import card
@@ -46,6 +52,7 @@ def main() -> None:
         "closed": (start, closed_form),
         "fine-tune": (start, partial(by_gradient, FINE_TUNE)),
         "scratch": (fresh, partial(by_gradient, SCRATCH)),
+        "mace-torch": (start, partial(by_mace_torch, options.torch)),
     }
 
     def say(line: str) -> None:
@@ -53,7 +60,7 @@ def main() -> None:
         write_tables(HERE / "results", HERE, start.digest, fresh.digest)
 
     wanted = {name: families[name] for name in options.families or families}
-    for kind in [options.only] if options.only else jobs:
+    for kind in [options.only] if options.only else KINDS:
         model, job = jobs[kind]
         run_study(model, wanted, setting, HERE / "results", {kind: job}, say)
     say((HERE / "results.md").read_text())

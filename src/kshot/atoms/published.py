@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from jaxtyping import Float64, Int64
 
 from kshot.atoms.reading import Frame, Keys, RawLabels, Reading, Units, frame
 from kshot.atoms.structure import Structure
+from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.errors import DataError
 
 SPICE = Keys("dft_total_energy", "dft_total_gradient")
@@ -89,10 +89,8 @@ def scan_npz(path: Path, reading: Reading) -> Iterator[Frame]:
         DataError: it is no npz file, is truncated, or has neither layout.
     """
     try:
-        # Opened here, since NumPy leaves a file it cannot read open.
-        with path.open("rb") as raw, np.lib.npyio.NpzFile(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        arrays = read_arrays(path)
+    except (OSError, NotArraysError) as error:
         raise DataError("an npz file", f"{path}: {error}", "It may be truncated.") from error
     numbers, positions, keys = "nuclear_charges", "coords", reading.keys or RMD17
     if "z" in arrays:

@@ -89,7 +89,7 @@ def _tell(done: Done, output: Path) -> None:
     record = done.record
     table = Table("method", "energy meV", "forces meV/Å", "", title="left-out frames, RMSE")
     for one in record["candidates"]:
-        marks = ["chosen"] * (one["method"] == record["chosen"]["method"])
+        marks = ["chosen"] * one["chosen"]
         marks += ["plain baseline"] * one["baseline"]
         energy, forces = one["cv_energy_rmse_eV"], one["cv_force_rmse_eV_per_A"]
         cells = (f"{MEV * energy:.1f}", f"{MEV * forces:.0f}", ", ".join(marks))

@@ -86,6 +86,7 @@ class Adapted:
         told = lambda one: {  # noqa: E731
             "method": one.method.name,
             "baseline": one.method.baseline,
+            "chosen": one is self.chosen,  # a start's own rule may be called finetune, too
             "factor": one.factor,
             "steps": one.steps,
             "cv_energy_rmse_eV": one.error.energy,
@@ -200,7 +201,6 @@ def choose_among(
         followers.append((candidates[-1], rule))
         told(rule.method.name)
     best = best_of(candidates)
-    # not by name: a start's own rule may be called finetune, too.
     rule = next((rule for one, rule in followers if one is best), None)
     model = fitted(some, problem, linear) if rule is None else followed(some, rule)
     # what more labels are worth is read off the linear problem, whoever won.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.cache import keep_file
 from kshot.core.kept_programs import code_digest
 from kshot.fewshot.jacobian import Rows
@@ -40,10 +40,10 @@ def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
 
 def _read(path: Path) -> Rows | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            ways = tuple(held[f"ways{place}"] for place in range(len(held["counts"])))
-            plain = {name: held[name] for name in Rows._fields if name != "ways"}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        held = read_arrays(path)
+        ways = tuple(held[f"ways{place}"] for place in range(len(held["counts"])))
+        plain = {name: held[name] for name in Rows._fields if name != "ways"}
+    except (OSError, KeyError, NotArraysError):
         return None
     return Rows(**plain, ways=ways)
 

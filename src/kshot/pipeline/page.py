@@ -22,7 +22,7 @@ def page_record(done: Done) -> dict[str, Any]:
                 "energy_meV": MEV * one["cv_energy_rmse_eV"],
                 "force_meV_per_A": MEV * one["cv_force_rmse_eV_per_A"],
                 "baseline": one["baseline"],
-                "chosen": one["method"] == record["chosen"]["method"],
+                "chosen": one["chosen"],
             }
             for one in record["candidates"]
         ],

@@ -17,6 +17,7 @@ ORDER = (
     "shift",
     "fine-tune, to convergence",
     "fine-tune, 20 Adam steps",
+    "mace-torch, fine-tuned",
     "scratch, to convergence",
     "scratch, 20 Adam steps",
 )

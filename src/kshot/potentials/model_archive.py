@@ -12,7 +12,6 @@ import math
 import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from kshot.core.arrays_file import DAMAGED
 from kshot.core.errors import ModelFileError
 from kshot.potentials.model_tree import KINDS
 
@@ -143,19 +143,7 @@ def _explained(where: str) -> Iterator[None]:
         yield
     except ModelFileError:
         raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        OverflowError,
-        MemoryError,
-        RuntimeError,  # encrypted; NotImplementedError: compressed in other ways
-    ) as error:
+    except (OSError, *DAMAGED) as error:
         raise ModelFileError(f"a sound archive: {where}", f"{error}"[:80], FRESH) from error
 
 

@@ -5,13 +5,13 @@ It knows no masses: all isotopes of a scaffold share one, and it can be kept in 
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
 from kshot.atoms import Labeler, Structure
+from kshot.core.arrays_file import read_arrays
 from kshot.core.bars import bar
 from kshot.core.whole import whole
 from kshot.families.samplers.base import Surface
@@ -107,8 +107,8 @@ def _write(path: Path, made: Curvature) -> None:
 
 def _read(path: Path, structure: Structure) -> Curvature | None:
     try:
-        with np.load(path) as kept:
-            rest = structure.replace(positions=kept["positions"])
-            return Curvature(rest, float(kept["energy"]), kept["hessian"], float(kept["step"]))
-    except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError):
+        kept = read_arrays(path)
+        rest = structure.replace(positions=kept["positions"])
+        return Curvature(rest, float(kept["energy"]), kept["hessian"], float(kept["step"]))
+    except (FileNotFoundError, KeyError, ValueError):
         return None

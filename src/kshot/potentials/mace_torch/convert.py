@@ -136,7 +136,7 @@ class _Mapping:
     def radial(self, layer: int) -> dict[str, dict[str, np.ndarray]]:
         prefix = f"interactions.{layer}.conv_tp_weights.layer"
         count = len(self.given["radial_MLP"][layer]) + 1
-        ratio = self.given["silu_constants"][layer] / _silu_constant()
+        ratio = self.given["silu_constants"][layer] / silu_constant()
         return {
             f"layers_{i}": {"kernel": self.state[f"{prefix}{i}.weight"] * (ratio if i else 1.0)}
             for i in range(count)
@@ -167,7 +167,7 @@ class _Mapping:
             return {"Linear_0": {_block(0, 0): self.scale * weight} | rest}
         first = self.state[f"{prefix}.linear_1.weight"].reshape(channels, self.sizes.readout)
         second = self.state[f"{prefix}.linear_2.weight"].reshape(1, self.sizes.readout)
-        ratio = self.given["gate_constant"] / _silu_constant()
+        ratio = self.given["gate_constant"] / silu_constant()
         return {
             "Linear_0": {_block(0, 0): first.T},
             "Linear_1": {_block(0, 0): self.scale * ratio * second},
@@ -190,7 +190,7 @@ def _pairs(into: int, l_max: int, out: int) -> Iterator[tuple[int, int]]:
                 yield a, b
 
 
-def _silu_constant() -> float:
+def silu_constant() -> float:
     """Return the factor by which e3nn-jax normalises SiLU."""
     import e3nn_jax
     import jax

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.errors import ModelFileError
 from kshot.potentials.mace_torch.export import FORMAT, VERSION
 
@@ -54,9 +53,8 @@ def read_export(path: Path | str) -> Exported:
         ModelFileError: it is no such file, or made by a newer kshot.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        arrays = read_arrays(Path(path))
+    except (OSError, NotArraysError) as error:
         raise ModelFileError(EXPECTED, f"{path}: {error}", AGAIN) from error
     return from_arrays(arrays, str(path))
 
