@@ -36,7 +36,7 @@ from mace_torch.write_back import written_back
 
 HERE = Path(__file__).parent
 METHOD = "mace-torch, fine-tuned"
-RATES = (0.001, 0.003)
+RATES = (0.001, 0.003, 0.01)
 EXACT = 1e-4  # eV/Å, and eV an atom: what may be left between the start and what is written back
 
 

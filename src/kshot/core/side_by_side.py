@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
@@ -27,3 +29,10 @@ def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(min(len(calls), os.cpu_count() or 1)) as pool:
         return list(pool.map(one, calls))
+
+
+def both(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
+    """Return what two calls of different kinds return."""
+    calls: list[Callable[[], Any]] = [one, other]
+    first, second = side_by_side(calls)
+    return first, second

@@ -5,7 +5,6 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from jaxtyping import Float64
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
-from kshot.core.side_by_side import side_by_side
+from kshot.core.side_by_side import both
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.curve import Point, learning_curve
 from kshot.fewshot.finetune import FEWEST, FineTune
@@ -138,13 +137,10 @@ def adapt(
         raise TaskError(f"{FEWEST} labels or more to fine-tune on", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
     directions = max(1, MOST_ROWS // len(frames) - 1)
-    own, anchors = side_by_side(
-        [
-            lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
-            lambda: anchor_rows(start, cache) if keep > 0 else None,
-        ]
+    own, anchors = both(
+        lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
+        lambda: anchor_rows(start, cache) if keep > 0 else None,
     )
-    assert own is not None
     told("derivatives")
     priors = {name: prior_of(METHODS[name], start) for name in methods if name in METHODS}
     rules: list[Rule] = []
@@ -181,16 +177,12 @@ def choose_among(
         problems: one at least, by the name of its method.
         seed: of folds.
         rules: other ways that take part.
-        told: called with the name of each method when it has been judged, from any thread.
+        told: called with the name of each method when it has been judged.
     """
-
-    def judge(name: str) -> Candidate:
-        found = judged(some, METHODS[name], problems[name], seed)
+    candidates = []
+    for name, problem in problems.items():
+        candidates.append(judged(some, METHODS[name], problem, seed))
         told(name)
-        return found
-
-    # one method solves its equations while another predicts.
-    candidates = side_by_side([functools.partial(judge, name) for name in problems])
     linear = best_of(candidates)
     problem = problems[linear.method.name]
     folds = folds_of(len(some.frames), seed)
@@ -202,9 +194,11 @@ def choose_among(
         told(rule.method.name)
     best = best_of(candidates)
     rule = next((rule for one, rule in followers if one is best), None)
-    model = fitted(some, problem, linear) if rule is None else followed(some, rule)
     # what more labels are worth is read off the linear problem, whoever won.
-    curve = learning_curve(problem, linear.factor, seed)
+    model, curve = both(
+        lambda: fitted(some, problem, linear) if rule is None else followed(some, rule),
+        lambda: learning_curve(problem, linear.factor, seed),
+    )
     return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
 
 

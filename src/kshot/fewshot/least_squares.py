@@ -268,8 +268,15 @@ def promising(problem: Gram, factors: Sequence[float], most: int = 3) -> list[So
 
     The linear model knows nothing of moves that are too long for it: it may prefer a scale that
     the true model does worse with, but never one that is too small. The preferred one comes first.
+    Scales are tried from the largest down, until ``most - 1`` in a row do worse than the best.
     """
-    solved = [problem.solve(one) for one in sorted(factors)]
-    errors = [score(problem.rows, one.left_out()).together for one in solved]
-    best = int(np.argmin(errors))
-    return solved[max(0, best - most + 1) : best + 1][::-1]
+    solved: list[Solved] = []
+    errors: list[float] = []
+    best = 0
+    for factor in sorted(factors, reverse=True):
+        solved.append(problem.solve(factor))
+        errors.append(score(problem.rows, solved[-1].left_out()).together)
+        best = int(np.argmin(errors))
+        if len(solved) == best + most:
+            break
+    return solved[best : best + most]
