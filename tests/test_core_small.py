@@ -1,4 +1,4 @@
-"""Errors, random streams and manifests."""
+"""Errors, random streams, manifests and files of arrays."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kshot.core import errors
+from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.manifest import Manifest, code_versions, sha256
 from kshot.core.rng import named_key
 from kshot.core.seeds import named_generator
@@ -80,3 +81,32 @@ def test_versions_of_what_is_not_there():
     assert code_versions(("numpy",))["numpy"] == np.__version__
     with pytest.raises(TypeError):
         Manifest()
+
+
+# --- files of arrays -----------------------------------------------------------------------------
+
+
+def test_arrays_come_back(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.arange(3), y=np.eye(2))
+    found = read_arrays(tmp_path / "a.npz")
+    assert set(found) == {"x", "y"}
+    np.testing.assert_array_equal(found["x"], [0, 1, 2])
+
+
+def test_a_file_of_arrays_that_is_none(tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(FileNotFoundError):
+        read_arrays(path)
+    path.write_text("no archive")
+    with pytest.raises(NotArraysError, match="zip"):
+        read_arrays(path)
+    np.savez(path, x=np.arange(1000))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(NotArraysError):
+        read_arrays(path)
+
+
+def test_objects_in_a_file_of_arrays_are_not_opened(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([{}], dtype=object))
+    with pytest.raises(NotArraysError, match="pickle"):
+        read_arrays(tmp_path / "a.npz")
