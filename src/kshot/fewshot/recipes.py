@@ -17,6 +17,10 @@ from kshot.fewshot.methods import HEAD
 from kshot.potentials import EnergyForces
 
 CG_STEPS = 5
+# precisions of priors, relative to a residual's noise; a residual is a share of a mean over some
+# hundred force components, and its noise as small. On validation families, 1 gains next to nothing.
+PRECISION = 1e-3  # of all parameters; with less they leave what is linear, and CG takes longer
+HEAD_PRECISION = 1e-5  # of heads, which are linear
 NOISE = 0.01  # of one residual: energies and forces of a start are known to about its square root
 
 
@@ -83,12 +87,12 @@ def squares(loss: EnergyForces) -> meta.SumOfSquares:
 
 
 def _gauss_newton(loss: EnergyForces, o: Options) -> meta.Bilevel:
-    rule = meta.rules.gauss_newton(damping=1.0, solver="cg")
+    rule = meta.rules.gauss_newton(PRECISION, damping=PRECISION, solver="cg")
     return meta.bilevel(squares(loss), rule, meta.metagrads.first_order(2), outer=o.outer)
 
 
 def _bayes_head(loss: EnergyForces, o: Options) -> meta.Bilevel:
-    return meta.bayes_head(squares(loss), last_layers, 1.0, NOISE, outer=o.outer)
+    return meta.bayes_head(squares(loss), last_layers, HEAD_PRECISION, NOISE, outer=o.outer)
 
 
 RECIPES: Mapping[Algorithm, Recipe] = {
@@ -101,7 +105,7 @@ RECIPES: Mapping[Algorithm, Recipe] = {
     "mamlpp": lambda loss, o: meta.mamlpp(loss, o.rate, o.steps, max(o.total, 1), outer=o.outer),
     "imaml": lambda loss, o: meta.imaml(loss, o.rule, o.steps, cg_steps=CG_STEPS, outer=o.outer),
     "probabilistic": lambda loss, o: meta.probabilistic(loss, o.rule, o.steps, outer=o.outer),
-    "ridge": lambda loss, o: meta.ridge(squares(loss), last_layers, outer=o.outer),
+    "ridge": lambda loss, o: meta.ridge(squares(loss), last_layers, HEAD_PRECISION, outer=o.outer),
     "bayes_head": _bayes_head,
     "gauss_newton": _gauss_newton,
     "finetune": lambda loss, o: meta.fomaml(loss, o.rule, o.steps, outer=o.outer),
