@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from gradient import shifted
@@ -83,6 +84,7 @@ def main() -> None:
             with whole(RESULTS / f"{name}-{options.steps}.json") as part:
                 part.write_text(json.dumps(found) + "\n")
             write_page(start)
+            jax.clear_caches()  # what is compiled for all of them is more than one process may map
     write_page(start)
     print((HERE / "algorithms.md").read_text())
 
