@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from kshot.potentials.mace_torch.convert import silu_constant
 from kshot.potentials.mace_torch.exported import Exported, Sizes, sizes
-from kshot.potentials.mace_torch.product import contraction_weights
+from kshot.potentials.mace_torch.product import contraction_weights, weight_names
 
 Arrays = dict[str, np.ndarray]
 
@@ -63,7 +63,7 @@ def _product(layer: int, here: Mapping[str, Any], blank: Exported, found: Sizes)
     basis = _basis(layer, len(ours), blank, found)
     for degree, (name, weights) in enumerate(ours.items()):
         theirs = np.einsum("kj,ecj->ekc", np.linalg.pinv(basis[name]), weights[:, :, 0])
-        names = _orders(blank.state, f"{torch}.symmetric_contractions.contractions.{degree}.")
+        names = weight_names(blank.state, f"{torch}.symmetric_contractions.contractions.{degree}.")
         ends = np.cumsum([blank.state[one].shape[1] for one in names])[:-1]
         state |= dict(zip(names, np.split(theirs, ends, axis=1), strict=True))
     return state
@@ -74,20 +74,12 @@ def _basis(layer: int, degrees: int, blank: Exported, found: Sizes) -> Arrays:
     unit = dict(blank.state)
     for degree in range(degrees):
         prefix = f"products.{layer}.symmetric_contractions.contractions.{degree}."
-        names = _orders(unit, prefix)
+        names = weight_names(unit, prefix)
         counts = [unit[one].shape[1] for one in names]
         rows = np.split(np.eye(sum(counts))[:, :, None], np.cumsum(counts)[:-1], axis=1)
         unit |= dict(zip(names, rows, strict=True))
     mapped = contraction_weights(unit, layer, found.l_max, degrees)
     return {name: weights[:, 0, 0].T for name, weights in mapped.items()}
-
-
-def _orders(state: Mapping[str, np.ndarray], prefix: str) -> list[str]:
-    """Return the names of the weights of each order, the lowest first."""
-    highest = sum(name.startswith(f"{prefix}U_matrix_") for name in state)
-    return [f"{prefix}weights.{highest - 1 - n}" for n in range(1, highest)] + [
-        f"{prefix}weights_max"
-    ]
 
 
 def _readout(layer: int, block: Mapping[str, Any], blank: Exported, layers: int) -> Arrays:

@@ -50,16 +50,18 @@ def contraction_weights(
     return found
 
 
-def _orders(state: Mapping[str, np.ndarray], prefix: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the U matrix and the weights of each order that has any, the lowest first."""
+def weight_names(state: Mapping[str, np.ndarray], prefix: str) -> list[str]:
+    """Return the names of the weights of each order that has any, the lowest first."""
     correlation = sum(name.startswith(f"{prefix}U_matrix_") for name in state)
-    found = []
-    for order in range(1, correlation + 1):
-        # weights of the highest order have a name of their own, the others count downwards.
-        lower = f"weights.{correlation - 1 - order}"
-        weight = state[prefix + ("weights_max" if order == correlation else lower)]
-        found.append((state[f"{prefix}U_matrix_{order}"], weight))
-    return found
+    # weights of the highest order have a name of their own, the others count downwards.
+    lower = [f"{prefix}weights.{correlation - 1 - order}" for order in range(1, correlation)]
+    return [*lower, f"{prefix}weights_max"]
+
+
+def _orders(state: Mapping[str, np.ndarray], prefix: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the U matrix and the weights of each order, the lowest first."""
+    names = weight_names(state, prefix)
+    return [(state[f"{prefix}U_matrix_{n}"], state[name]) for n, name in enumerate(names, 1)]
 
 
 def _values(
