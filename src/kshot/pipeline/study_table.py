@@ -225,13 +225,14 @@ def picture(rows: list[dict], path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     for axis, quantity, unit in zip(axes, ("energy", "forces"), ("meV", "meV/Å"), strict=True):
         for method in everywhere(rows):
-            points = [mean_and_spread(rows, method, k, quantity) for k in shots]
+            every = [(k, mean_and_spread(rows, method, k, quantity)) for k in shots]
+            known = [(k, *point) for k, point in every if point[2]]
             kshot = {"lw": 2.5, "color": "black", "zorder": 3}
             style = kshot if method == "kshot" else {"lw": 1.2, "alpha": 0.85}
             axis.errorbar(
-                shots,
-                [p[0] for p in points],
-                [p[1] for p in points],
+                [k for k, *_ in known],
+                [mean for _, mean, *_ in known],
+                [spread for _, _, spread, _ in known],
                 marker="o",
                 ms=3.5,
                 capsize=2,
