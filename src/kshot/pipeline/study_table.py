@@ -222,7 +222,7 @@ def picture(rows: list[dict], path: Path) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
     shots = sorted({one["k"] for one in rows})
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
     for axis, quantity, unit in zip(axes, ("energy", "forces"), ("meV", "meV/Å"), strict=True):
         for method in everywhere(rows):
             every = [(k, mean_and_spread(rows, method, k, quantity)) for k in shots]
@@ -249,6 +249,7 @@ def picture(rows: list[dict], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].axhline(KCAL, ls=":", color="0.4")
     axes[0].annotate("1 kcal/mol", (shots[0], KCAL), fontsize=8, color="0.4", va="bottom")
-    axes[1].legend(fontsize=8, frameon=False)
+    said = axes[0].get_legend_handles_labels()
+    figure.legend(*said, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
