@@ -40,10 +40,8 @@ FINE_TUNE = {
     "fine-tune, 20 Adam steps": Way(converge=False, rates=(0.001, 0.003, 0.01)),
     "fine-tune, to convergence": Way(converge=True, rates=(RATE,)),
 }
-SCRATCH = {
-    "scratch, 20 Adam steps": Way(converge=False, rates=(0.01, 0.03)),
-    "scratch, to convergence": Way(converge=True, rates=(0.01,)),
-}
+SCRATCH = {"scratch, to convergence": Way(converge=True, rates=(0.01,))}
+SCRATCH_STEPS = {"scratch, 20 Adam steps": Way(converge=False, rates=(0.01, 0.03))}
 
 
 def untrained(start: Model) -> Model:

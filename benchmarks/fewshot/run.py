@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "bio-small.yaml"
-KINDS = ("closed", "fine-tune", "scratch", "mace-torch")
+KINDS = ("closed", "fine-tune", "scratch", "scratch-steps", "mace-torch")
 TORCH = HERE.parent / "potentials" / "meta_gradients" / ".venv" / "bin" / "python"
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--torch", type=Path, default=TORCH, help="Python with mace-torch")
     options = parser.parse_args()
 
-    from gradient import FINE_TUNE, SCRATCH, by_gradient, untrained
+    from gradient import FINE_TUNE, SCRATCH, SCRATCH_STEPS, by_gradient, untrained
     from mace_torch.job import by_mace_torch
 
     from kshot.core.cache import use_compile_cache
@@ -52,6 +52,7 @@ def main() -> None:
         "closed": (start, closed_form),
         "fine-tune": (start, partial(by_gradient, FINE_TUNE)),
         "scratch": (fresh, partial(by_gradient, SCRATCH)),
+        "scratch-steps": (fresh, partial(by_gradient, SCRATCH_STEPS)),
         "mace-torch": (start, partial(by_mace_torch, options.torch)),
     }
 
