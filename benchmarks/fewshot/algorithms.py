@@ -33,7 +33,7 @@ from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.algorithms import ALGORITHMS
 from kshot.fewshot.inner import Inner, energy_forces, inner_of
 from kshot.fewshot.methods import METHODS
-from kshot.fewshot.recipes import Options
+from kshot.fewshot.recipes import CLOSED, Options
 from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
 from kshot.pipeline.families import chosen
@@ -51,6 +51,14 @@ CONFIG = HERE / "bio-small.yaml"
 RESULTS = HERE / "results" / "algorithms"
 K, TEST, MOST_ATOMS, ADAPT_STEPS, WATCHED = 10, 40, 12, 20, 6
 RATES = {"adam": (3e-4, 1e-3, 3e-3), "sgd": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)}
+PRECISIONS = (1.0, 1e-2, 1e-3, 1e-4, 1e-5)
+PRIORS = {
+    "ridge": lambda state: state.learner.rule.inner.log_precision,
+    "gauss_newton": lambda state: (
+        state.learner.rule.log_precision,
+        state.learner.rule.log_damping,
+    ),
+}
 LEARNS_RATES = ("meta_sgd", "mamlpp")  # from plain gradient steps
 
 
@@ -70,10 +78,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="outer steps")
     parser.add_argument("--seeds", type=int, default=2, help="choices of the shots")
     parser.add_argument("--algorithms", nargs="*", choices=ALGORITHMS, default=ALGORITHMS)
+    parser.add_argument("--precisions", action="store_true", help="only show what priors do")
     options = parser.parse_args()
     use_compile_cache()
     RESULTS.mkdir(parents=True, exist_ok=True)
     start = load(start_path("bio-small"))
+    if options.precisions:
+        show_precisions(prepared(start))
+        return
     known = {one["algorithm"] for one in results(start) if one["steps"] in (0, options.steps)}
     wanted = [name for name in options.algorithms if name not in known]
     if wanted:
@@ -157,6 +169,24 @@ def tuned_rates(ground: Ground) -> dict[str, float]:
         told = ", ".join(f"{r:g}: {e:.4f}" for r, e in zip(rates, errors, strict=True))
         print(f"{optimiser}: query loss by rate {told}", flush=True)
     return best
+
+
+def show_precisions(ground: Ground) -> None:
+    """Print how well the start adapts to validation families by the precision of a prior."""
+    tasks = ground.tasks.first_of_each()[:WATCHED]
+    loss = energy_forces(ground.start, 3.0, 1.0)
+    before = np.mean([loss(ground.start.params, task.query) for task in tasks])
+    print(f"{len(tasks)} families, query loss of the start {before:.4f}")
+    for name, where in PRIORS.items():
+        inner = Inner(name, loss, Options(), CLOSED[name])
+        algorithm = inner.algorithm()
+        state = inner.state(algorithm, ground.start.params)
+        for precision in PRECISIONS:
+            put = jax.tree.map(lambda x, p=precision: jnp.full_like(x, np.log(p)), where(state))
+            here = eqx.tree_at(where, state, put)
+            adapted = [algorithm.adapt(here, task.support, inner.steps) for task in tasks]
+            losses = [float(loss(p, one.query)) for p, one in zip(adapted, tasks, strict=True)]
+            print(f"{name}, precision {precision:g}: {np.mean(losses):.4f}", flush=True)
 
 
 def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds: int) -> dict:

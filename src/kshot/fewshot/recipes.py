@@ -18,7 +18,8 @@ from kshot.potentials import EnergyForces
 
 CG_STEPS = 5
 # precisions of priors, relative to a residual's noise; a residual is a share of a mean over some
-# hundred force components, and its noise as small. On validation families, 1 gains next to nothing.
+# hundred force components, and its noise as small. 1 gains next to nothing on validation families:
+# `python benchmarks/fewshot/algorithms.py --precisions`.
 PRECISION = 1e-3  # of all parameters; with less they leave what is linear, and CG takes longer
 HEAD_PRECISION = 1e-5  # of heads, which are linear
 NOISE = 0.01  # of one residual: energies and forces of a start are known to about its square root
