@@ -144,7 +144,7 @@ def test_sample_labels_each_member_and_goes_on_where_it_ended(tmp_path):
     }  # fmt: skip
     assert len({f.structure.key for f in frames}) == 9
     before = out.read_bytes()
-    families(*words)
+    families(*words, "--force")
     assert out.read_bytes() == before
 
 

@@ -104,17 +104,29 @@ class Trial(NamedTuple):
             )
 
 
+# a run that is killed after its end begins again: --force
 TRIALS = {
     "train": Trial(
         "train",
-        ("train", "train.yaml", "-o", OUT),
+        ("train", "train.yaml", "-o", OUT, "--force"),
         "data/labels.ledger",
-        ("resume", OUT),
+        ("resume", OUT, "--force"),
         "out.training/config.yaml",
     ),
     "adapt": Trial(
         "adapt",
-        ("adapt", START, "methanol.extxyz", "-o", OUT, "--budget", "12", "--workers", "1"),
+        (
+            "adapt",
+            START,
+            "methanol.extxyz",
+            "-o",
+            OUT,
+            "--budget",
+            "12",
+            "--workers",
+            "1",
+            "--force",
+        ),
         "out.ledger",
     ),
 }

@@ -14,6 +14,7 @@ from kshot.atoms.reading import BARE, Frame, RawLabels, Reading, Units, frame
 from kshot.atoms.spin import charge_and_multiplicity
 from kshot.atoms.structure import Structure
 from kshot.core.errors import DataError
+from kshot.core.whole import whole
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,20 +41,23 @@ def to_ase(structure: Structure, labels: Labels | None = None) -> Atoms:
 
 
 def write_ase_db(path: Path, frames: Iterable[Structure | Labelled]) -> int:
-    """Write frames to a new ASE database, and return how many.
+    """Write frames to an ASE database, whole or not at all, and return how many.
 
     Charge and multiplicity are the key-value pairs ``total_charge`` and ``total_spin`` (2S + 1),
-    the family is ``family``; info and fingerprint are in ``data``.
-
-    Raises:
-        DataError: the file exists already.
+    the family is ``family``; info and fingerprint are in ``data``. A file that
+    is there is replaced.
     """
+    with whole(path) as part:
+        return _write_rows(part, frames)
+
+
+def _write_rows(path: Path, frames: Iterable[Structure | Labelled]) -> int:
+    """Fill an empty file: ASE would make a new one, with a mode of its own."""
     from ase.db import connect
 
-    if path.exists():
-        raise DataError("a new file", f"{path}, which exists", "Remove it, or name another.")
     count = 0
-    opened: Any = connect(path, type="db", append=False)  # ASE's annotation hides that it closes
+    # ASE's annotation hides that it closes
+    opened: Any = connect(path, type="db", use_lock_file=False)
     with opened as database:
         for given in frames:
             structure, labels = given if isinstance(given, Labelled) else (given, None)

@@ -76,6 +76,8 @@ def read_structures(path: Path | str, reading: Reading | None = None) -> Iterato
 def write(path: Path | str, frames: Iterable[Structure | Labelled]) -> int:
     """Write frames to extxyz, an ASE database or (SPICE's layout) HDF5; return how many.
 
+    The file appears as a whole or not at all; one that is there is replaced.
+
     Raises:
         DataError: the name's ending is none of these, its folder is not there, or the file cannot
             be written.

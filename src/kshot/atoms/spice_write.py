@@ -11,17 +11,20 @@ from kshot.atoms.elements import symbol
 from kshot.atoms.labels import Labelled
 from kshot.core.errors import DataError
 from kshot.core.units import BOHR, HARTREE
+from kshot.core.whole import whole
 
 
 def write_spice(path: Path, frames: Iterable[Labelled]) -> int:
     """Write frames in SPICE's layout and units (Bohr, Hartree, gradients); return how many.
+
+    The file is written whole or not at all; one that is there is replaced.
 
     Frames of one family, order of elements, charge and spin share a group. Attributes keep charge
     and multiplicity, which SPICE has in its SMILES only; info, masses and cells have no place in
     the layout: use extxyz where they matter.
 
     Raises:
-        DataError: the file exists already, or a frame is periodic.
+        DataError: a frame is periodic.
     """
     import h5py
 
@@ -32,12 +35,9 @@ def write_spice(path: Path, frames: Iterable[Labelled]) -> int:
             raise DataError("molecules", "a periodic structure", "Write extxyz.")
         key = (s.family, s.numbers.tobytes(), s.charge, s.multiplicity)
         groups.setdefault(key, []).append(one)
-    try:
-        with h5py.File(path, "x") as file:
-            for number, members in enumerate(groups.values()):
-                _group(file, number, members)
-    except FileExistsError as error:
-        raise DataError("a new file", f"{path}, which exists", "Remove it.") from error
+    with whole(path) as part, h5py.File(part, "w") as file:
+        for number, members in enumerate(groups.values()):
+            _group(file, number, members)
     return sum(map(len, groups.values()))
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kshot.cli.options import Force
+
 if TYPE_CHECKING:
     from kshot.pipeline.adapt import Done
 
@@ -41,32 +43,37 @@ def adapt(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     workers: Annotated[int | None, typer.Option(help="Engines at once; all cores if none.")] = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Adapt a start to K labels, by the method that does best inside them."""
     from kshot.core.cache import use_compile_cache
+    from kshot.core.outputs import claim_outputs
     from kshot.fewshot.methods import FINETUNE, USUAL, check_methods
-    from kshot.pipeline.adapt import Request, adapt_file
+    from kshot.pipeline.adapt import Request, adapt_file, needed
 
     use_compile_cache()
     methods = tuple(dict.fromkeys([*(method or USUAL), *[FINETUNE] * thorough]))
     check_methods(methods)
-    done = adapt_file(
-        Request(
-            start,
-            input,
-            output,
-            budget=budget,
-            engine=engine,
-            temperature=temperature,
-            methods=methods,
-            keep=keep,
-            seed=seed,
-            whole=whole,
-            allow=tuple(allow or ()),
-            workers=workers,
-        )
+    request = Request(
+        start,
+        input,
+        output,
+        budget=budget,
+        engine=engine,
+        temperature=temperature,
+        methods=methods,
+        keep=keep,
+        seed=seed,
+        whole=whole,
+        allow=tuple(allow or ()),
+        workers=workers,
+        force=force,
     )
+    if report is not None:
+        others = (*needed(request), output, request.labels)
+        claim_outputs([report], inputs=others, force=force)
+    done = adapt_file(request)
     if report is not None:
         from kshot.pipeline.page import page_record
         from kshot.report import write

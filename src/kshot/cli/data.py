@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kshot.cli.options import Force
 from kshot.core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def check(
     plot: Annotated[Path | None, typer.Option(help="Draw a figure into this file.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every finding.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    force: Force = False,
 ) -> None:
     """Look for wrong keys, units and signs, broken geometries, duplicates and outliers.
 
@@ -67,9 +69,12 @@ def check(
     """
     from kshot.atoms.data_report import report
     from kshot.atoms.files import scan
+    from kshot.core.outputs import claim_outputs
 
-    if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise OptionError(f"--plot with one of {', '.join(PICTURES)}", plot.name, "Rename it.")
+    if plot is not None:
+        if plot.suffix.lower() not in PICTURES:
+            raise OptionError(f"--plot with one of {', '.join(PICTURES)}", plot.name, "Rename it.")
+        claim_outputs([plot], inputs=[file], force=force)
     reading = _reading(keys, energy_unit, force_unit, length_unit, spin)
     frames = _counted(scan(file, reading), file)
     found = report(file, frames, _labeler(reference), _read_e0s(e0s), tolerance)
@@ -94,10 +99,13 @@ def convert(
     force_unit: ForceUnit = None,
     length_unit: LengthUnit = None,
     spin: Spin = None,
+    force: Force = False,
 ) -> None:
     """Write labelled frames anew: in eV and Å, with the field's keys."""
     from kshot.atoms.files import scan, write
+    from kshot.core.outputs import claim_outputs
 
+    claim_outputs([out], inputs=[file], force=force)
     reading = _reading(keys, energy_unit, force_unit, length_unit, spin)
     frames = _counted(scan(file, reading), file)
     count = write(out, (frame.require_labelled() for frame in frames))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from kshot.cli.options import Force
+
 if TYPE_CHECKING:
     from kshot.potentials.model import Model
 
@@ -26,21 +28,22 @@ def export(
     start: Annotated[
         str | None, typer.Option(help="Of a delta: its start, if that is not beside it or shipped.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a model with all of its parameters: what to send to someone else.
 
     An adapted file is a delta, which needs its start to be opened. What is written here does not.
     """
-    from kshot.core.errors import InputError
-    from kshot.potentials.model_file import load, read, save
+    from kshot.core.outputs import claim_outputs
+    from kshot.potentials.model_file import lineage, load, read, save
     from kshot.potentials.model_starts import start_path
 
-    if output.exists() and not force:
-        raise InputError("a new name", f"{output}, which exists", "Add --force to replace it.")
     path = start_path(file)
-    model = load(path, start=None if start is None else start_path(start))
+    base_path = None if start is None else start_path(start)
+    needed = lineage(path) if base_path is None else [path, *lineage(base_path)]
+    claim_outputs([output], inputs=needed, force=force)
+    model = load(path, start=base_path)
     base = read(path)[0]["start"]
     source = {"file": path.name, "digest": model.digest, "start": base and base["digest"]}
     moved = model if dtype is None else model.astype(dtype)

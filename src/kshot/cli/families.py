@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kshot.cli.options import Force
+
 if TYPE_CHECKING:
     from kshot.atoms import Structure
     from kshot.families import Family, Member
@@ -85,12 +87,15 @@ def show(
     xyz: Annotated[Path | None, typer.Option(help="Write its geometries here, in Å.")] = None,
     data: Data = [],  # noqa: B006
     as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Show one family: its members, charge, multiplicity, and what engines do with them."""
     family = _selected([name], [], [], data)[0]
     if xyz is not None:
         from kshot.atoms.files import write
+        from kshot.core.outputs import claim_outputs
 
+        claim_outputs([xyz], inputs=data, force=force)
         write(xyz, [_named(member) for member in family.members])
     if as_json:
         typer.echo(json.dumps(_record(family), indent=1))
@@ -129,19 +134,22 @@ def sample(
     engine: Annotated[str, typer.Option(help="Gives the labels, and drives the sampler.")] = "gfn2",
     ledger: Annotated[Path, typer.Option(help="Keeps what is paid for.")] = Path("labels.ledger"),
     out: Annotated[Path, typer.Option("-o", help="extxyz, .db or .h5")] = Path("families.extxyz"),
+    force: Force = False,
 ) -> None:
     """Draw configurations of families and label them; run it again to go on where it ended.
 
     Frames are kept in LEDGER.frames, labels in LEDGER; failures are written to OUT.failures.json.
     """
-    from kshot.cli.families_sample import Request, sample_and_label
+    from kshot.cli.families_sample import Request, failures_path, sample_and_label
     from kshot.core.errors import InputError
+    from kshot.core.outputs import claim_outputs
 
     chosen = bool(name or stratum or element)
     if chosen == everything:
         got = "both" if chosen else "neither"
         raise InputError("either names, strata or elements, or --all", got, "Choose what to draw.")
     families = _selected(name or [], stratum, element, data)
+    claim_outputs([out, failures_path(out)], inputs=[*data, ledger], force=force)
     request = Request(n, temperature, seed, sampler, engine, ledger, out)
     for line in sample_and_label(families, request):
         typer.echo(line)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kshot.cli.options import Force
+
 if TYPE_CHECKING:
     from kshot.families.proteins import Fragments
 
@@ -38,6 +40,7 @@ def build(
     ccd: Annotated[
         Path | None, typer.Option(help="A dictionary of components (mmCIF), for ligands.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Cut a protein into families of fragments: capped residues, pairs, pockets.
 
@@ -45,6 +48,7 @@ def build(
     told on standard error.
     """
     from kshot.atoms.extxyz_write import write_extxyz
+    from kshot.core.outputs import claim_outputs
     from kshot.families.proteins import Cuts, States, fragment_protein
     from kshot.families.proteins.metals import parse_ion
 
@@ -59,6 +63,7 @@ def build(
     )
     output = output or Path(f"{file.name.split('.')[0]}.extxyz")
     _refuse_unwritable(output)
+    claim_outputs([output], inputs=[file, *([ccd] if ccd else [])], force=force)
     found = fragment_protein(file, cuts, states, show=True)
     count = write_extxyz(
         output, (member.structure for family in found.families for member in family.members)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kshot.atoms import Failure, Labeler, Labelled, Structure
+from kshot.core.whole import whole
 from kshot.families import Family
 
 
@@ -86,15 +87,21 @@ def _draw_all(
     return frames, failed
 
 
+def failures_path(out: Path) -> Path:
+    """Return where failures are written, beside an output."""
+    return out.with_name(f"{out.name}.failures.json")
+
+
 def _failures(failed: Sequence[Failed], out: Path) -> Iterator[str]:
     """Write failures beside the output (nothing if there are none), and count them."""
-    path = out.with_name(f"{out.name}.failures.json")
+    path = failures_path(out)
     if not failed:
         path.unlink(missing_ok=True)
         yield "no failures"
         return
     lines = ",\n".join(json.dumps(item._asdict()) for item in failed)
-    path.write_text(f"[\n{lines}\n]\n")
+    with whole(path) as part:
+        part.write_text(f"[\n{lines}\n]\n")
     yield f"{len(failed)} failures, in {path}:"
     counts = Counter((item.family, item.member, item.stage, item.reason) for item in failed)
     for (family, member, stage, reason), count in counts.items():

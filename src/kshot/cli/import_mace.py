@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kshot.cli.options import Force
 from kshot.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def import_mace(
         bool,
         typer.Option("--trust-pickle", help="Open a pickle, which can run its author's code."),
     ] = False,
+    force: Force = False,
 ) -> None:
     """Turn a mace-torch model (ScaleShiftMACE) into a kshot model with the same energies.
 
@@ -34,10 +36,12 @@ def import_mace(
     only where torch and mace are installed, and only with --trust-pickle.
     """
     from kshot.atoms.elements import symbol
+    from kshot.core.outputs import claim_outputs
     from kshot.potentials.mace_torch import convert
     from kshot.potentials.model import Model, Seen
     from kshot.potentials.model_file import save
 
+    claim_outputs([output], inputs=[file], force=force)
     exported = _exported(file, trust_pickle)
     converted = convert(exported)
     source = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from kshot.cli.options import Force
 from kshot.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,14 +54,18 @@ def label(
     spot_check: Annotated[
         float, typer.Option(help="Share of labels whose forces are checked by differences.")
     ] = 0.0,
+    force: Force = False,
 ) -> None:
     """Label every structure of a file; ask the engine only for what the ledger lacks.
 
     Ctrl-C, crashes and power cuts lose nothing that was finished: the same command goes on.
     """
     from kshot.atoms.files import read_structures
+    from kshot.core.outputs import claim_outputs
     from kshot.labelers import Isolated, Ledger, SpotChecked, label_all, labeler
 
+    if output is not None:
+        claim_outputs([output], inputs=[file, ledger], force=force)
     reasons = _reasons(retry or [])
     maker: Labeler = labeler(engine, **_parse(settings or []))
     structures = list(read_structures(file))

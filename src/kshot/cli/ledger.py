@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kshot.cli.options import Force
+
 if TYPE_CHECKING:
     from kshot.atoms import Fingerprint
     from kshot.labelers.ledger.transfer import Added
@@ -52,11 +54,14 @@ def export(
     file: File,
     output: Annotated[Path, typer.Argument(metavar="OUT", help=".extxyz, .db or .h5")],
     level: Level = "",
+    force: Force = False,
 ) -> None:
     """Write good labels of one level of theory to extxyz, an ASE database or HDF5."""
+    from kshot.core.outputs import claim_outputs
     from kshot.labelers import Ledger
     from kshot.labelers.ledger import transfer
 
+    claim_outputs([output], inputs=[file], force=force)
     with Ledger(file, write=False) as ledger:
         written = transfer.export(ledger, output, transfer.choose(ledger, level))
     typer.echo(f"{written} labels in {output}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kshot.cli.options import Force
+
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="See `kshot template train`.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="On top of the file.")
@@ -46,16 +48,19 @@ def train(
     config: Config,
     output: Annotated[Path, typer.Option("-o", "--output", help="The start to write.")],
     changes: Changes = None,
+    force: Force = False,
 ) -> None:
     """Meta-train a start. Killed at any moment, the same command goes on where it ended."""
     import yaml
 
     from kshot.core.cache import use_compile_cache
+    from kshot.core.outputs import claim_outputs
     from kshot.core.whole import whole
     from kshot.pipeline.config import load_config
 
-    use_compile_cache()
     found = load_config(config, tuple(changes or ()))
+    claim_outputs([output], inputs=[config], force=force)
+    use_compile_cache()
     folder = work_folder(output)
     with whole(folder / KEPT) as part:
         part.write_text(yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False))
@@ -64,16 +69,19 @@ def train(
 
 def resume(
     output: Annotated[Path, typer.Argument(help="The start that a killed training was to write.")],
+    force: Force = False,
 ) -> None:
     """Go on with a training that was killed."""
     from kshot.core.cache import use_compile_cache
     from kshot.core.errors import InputError
+    from kshot.core.outputs import claim_outputs
     from kshot.pipeline.config import load_config
 
     kept = work_folder(output) / KEPT
     if not kept.exists():
         todo = "Start it with `kshot train CONFIG.yaml -o START.kshot`."
         raise InputError("a training that was begun", f"no {kept}", todo)
+    claim_outputs([output], inputs=[kept], force=force)
     use_compile_cache()
     _train(load_config(kept), output)
 

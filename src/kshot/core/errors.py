@@ -9,6 +9,7 @@
     │   ├── StructureError             a structure no engine can compute: clashes, spin, elements
     │   ├── DataError                  a file of labelled data: keys, units, signs, truncation
     │   │   └── UnitError              labels that are not in the units they are said to be in
+    │   ├── OutputError                an output that would overwrite something
     │   ├── ModelFileError             a model file: damaged, too new, of another start
     │   ├── UnseenError                what a model has not been trained on
     │   └── ContractError              an implementation that breaks a contract of kshot.testing
@@ -66,6 +67,10 @@ class DataError(InputError):
 
 class UnitError(DataError):
     """Labels that are not in the units, or not of the sign, that they are said to have."""
+
+
+class OutputError(InputError):
+    """An output that would overwrite an input, or something else that is there."""
 
 
 class ModelFileError(InputError):

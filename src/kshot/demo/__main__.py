@@ -67,7 +67,7 @@ def run(family: str, budget: int, out: Path) -> None:
     write(given, [structure])
     adapted_file = out / f"{family}.kshot"
     console.print(f"paying for {budget} GFN2-xTB labels, and adapting the start `bio-small`")
-    request = Request("bio-small", given, adapted_file, budget=budget, engine="gfn2")
+    request = Request("bio-small", given, adapted_file, budget=budget, engine="gfn2", force=True)
     done = adapt_file(request)
     chosen = done.adapted.chosen
     console.print(

@@ -12,11 +12,13 @@ import numpy as np
 
 from kshot.atoms import Failure, Labelled, Structure
 from kshot.atoms.descriptors import descriptors, farthest_points
-from kshot.atoms.files import write
+from kshot.atoms.extxyz_write import write_extxyz
 from kshot.core.bars import bar
 from kshot.core.cache import kept_rows_folder
 from kshot.core.errors import TaskError
 from kshot.core.manifest import code_versions
+from kshot.core.outputs import claim_outputs
+from kshot.core.whole import whole
 from kshot.families.samplers import samplers
 from kshot.fewshot.adapt import Adapted, adapt, parts
 from kshot.fewshot.as_labeler import ModelLabeler
@@ -26,7 +28,7 @@ from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
 from kshot.pipeline.seen import seen_in
 from kshot.potentials.model import Model
-from kshot.potentials.model_file import load, save
+from kshot.potentials.model_file import lineage, load, save
 from kshot.potentials.model_starts import start_path
 
 SPARE = 3  # candidates drawn for each configuration that is labelled
@@ -47,6 +49,17 @@ class Request(NamedTuple):
     whole: bool = False
     allow: tuple[str, ...] = ()
     workers: int | None = None
+    force: bool = False
+
+    @property
+    def labels(self) -> Path:
+        """Where all labelled frames are written, beside the adapted file."""
+        return self.out.with_suffix(".labels.extxyz")
+
+    @property
+    def ledger(self) -> Path:
+        """Where labels that are paid for are kept, beside the adapted file."""
+        return self.out.with_suffix(".ledger")
 
 
 class Done(NamedTuple):
@@ -62,9 +75,14 @@ def adapt_file(request: Request) -> Done:
 
     Labels are in a ledger beside the output as soon as they exist, and all labelled frames in an
     extxyz file: the same call, after a kill, pays for none of them again.
+
+    Raises:
+        OutputError: an output is an input, or is there and ``force`` is not set.
     """
     begun = time.perf_counter()
     path = start_path(request.start)
+    outputs = (request.out, request.labels)
+    claim_outputs(outputs, inputs=needed(request), force=request.force)
     start = load(path)
     given, bare = read_input(request.input)
     check_structures(start, [one.structure for one in given] + bare, request.allow)
@@ -87,9 +105,15 @@ def adapt_file(request: Request) -> Done:
     model = adapted.model.with_(
         seen=start.seen.joined(seen_in(given)), record={**start.record, "adapted": record}
     )
-    save(model, request.out, parent=None if request.whole else path)
-    write(request.out.with_suffix(".labels.extxyz"), given)
+    with whole(request.labels) as part:  # both appear at once, the adapted file first
+        write_extxyz(part, given)
+        save(model, request.out, parent=None if request.whole else path)
     return Done(adapted, given, record)
+
+
+def needed(request: Request) -> tuple[Path, ...]:
+    """Return the files that must outlive a request, whatever it writes."""
+    return (*lineage(start_path(request.start)), request.input, request.ledger)
 
 
 def label_budget(
@@ -110,9 +134,8 @@ def label_budget(
         todo = "Pay for more, or leave fine-tuning out."
         raise TaskError(f"a budget of {FEWEST} labels or more to fine-tune on", str(budget), todo)
     chosen = configurations(start, structures, budget, request)
-    ledger = request.out.with_suffix(".ledger")
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger(ledger) as book:
+    request.ledger.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger(request.ledger) as book:
         pool = executors.Pool(request.workers or os.cpu_count() or 1)
         results = label_all(chosen, labeler(request.engine), book, pool)
     good = [

@@ -163,7 +163,8 @@ def clock(seconds: float, say: Say) -> Watch:
 
     def watch(report: Report) -> bool:
         if over := time.monotonic() > end:
-            say(f"step {report.step}: the time is over; train again to go on, or give fewer steps")
+            todo = "train again with --force to go on, or give fewer steps"
+            say(f"step {report.step}: the time is over; {todo}")
         return over
 
     return watch

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from kshot.atoms.elements import atomic_numbers, symbol
-from kshot.core.errors import ModelFileError, ParameterError
+from kshot.core.errors import ModelFileError, OutputError, ParameterError
 from kshot.core.manifest import Manifest, code_versions
 from kshot.core.whole import whole
 from kshot.potentials.model import Model, Seen, level_words
 from kshot.potentials.model_archive import FRESH, pack, pack_arrays, unpack, unpack_arrays
 from kshot.potentials.model_delta import applied, count, difference
 from kshot.potentials.model_potential import describe, rebuild
-from kshot.potentials.model_starts import find_start
+from kshot.potentials.model_starts import digest_of, find_start
 from kshot.potentials.model_tree import flatten, unflatten
 
 SCHEMA = 1
@@ -49,7 +49,8 @@ def save(model: Model, path: Path | str, *, parent: Path | str | Model | None = 
 
     Args:
         model: what to write.
-        path: where; replaced if it exists.
+        path: where; replaced if it exists, but never where the parent, or what that itself is a
+            delta on, would be lost.
         parent: the start it was adapted from: a delta on it is written, which needs it to be read.
 
     Returns:
@@ -57,8 +58,11 @@ def save(model: Model, path: Path | str, *, parent: Path | str | Model | None = 
 
     Raises:
         ParameterError: parameters or the record hold what files cannot.
+        OutputError: ``path`` holds a model that the delta needs.
     """
     path = Path(path)
+    if parent is not None:
+        _spare_parent(path, parent)
     shape, arrays = flatten(_trees(model))
     start = None
     if parent is not None:
@@ -89,6 +93,32 @@ def save(model: Model, path: Path | str, *, parent: Path | str | Model | None = 
     whole = pack(text, packed)
     _write(path, whole)
     return hashlib.sha256(whole).hexdigest()
+
+
+def _spare_parent(path: Path, parent: Path | str | Model) -> None:
+    """Refuse to write a delta where its parent is: nothing could open it any more."""
+    if isinstance(parent, Model):
+        lost = path.is_file() and digest_of(path) == parent.digest
+    else:
+        lost = path.exists() and any(path.samefile(one) for one in lineage(parent))
+    if lost:
+        todo = "Name another, or write all parameters (parent=None; --whole)."
+        raise OutputError("a file of its own for a delta", f"{path}, which it stands on", todo)
+
+
+def lineage(path: Path | str) -> list[Path]:
+    """Return the files that are needed to open a model file: itself and, of a delta, its starts.
+
+    Raises:
+        ModelFileError: one of them is damaged, edited, or of a newer schema.
+    """
+    files: list[Path] = []
+    link: Path | None = Path(path)
+    while link is not None and link not in files:
+        files.append(link)
+        start = read(link)[0]["start"]
+        link = start and find_start(str(start.get("digest")), link.parent, str(start.get("file")))
+    return files
 
 
 def load(path: Path | str, *, start: Path | str | Model | None = None) -> Model:

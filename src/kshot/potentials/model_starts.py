@@ -39,12 +39,13 @@ def find_start(digest: str, folder: Path, file: str) -> Path | None:
     """Return the file of a model with this digest: ``file`` in ``folder``, or a shipped start."""
     beside = [folder / file] if PLAIN.fullmatch(file) else []
     for path in (*beside, *starts().values()):
-        if path.is_file() and _digest(path) == digest:
+        if path.is_file() and digest_of(path) == digest:
             return path
     return None
 
 
-def _digest(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
+    """Return the digest that a model file says it has; None if it is no model file."""
     try:
         content, _ = unpack(path)
     except ModelFileError:

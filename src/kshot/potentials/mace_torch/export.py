@@ -116,14 +116,18 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="a mace-torch model, such as trained.model")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the npz to write")
     parser.add_argument("--trust-pickle", action="store_true", help="let the file run its code")
+    parser.add_argument("--force", action="store_true", help="replace an output that is there")
     options = parser.parse_args()
+    output = options.output.with_suffix(".npz")
+    if output.exists() and (not options.force or output.samefile(options.file)):
+        parser.exit(2, f"{output} exists: name another, or add --force if it is not the input\n")
     try:
         model = read_model(options.file, trust_pickle=options.trust_pickle)
     except (PermissionError, TypeError) as error:
         parser.exit(2, f"{error}\n")
     arrays: dict[str, Any] = exported(model)
-    np.savez_compressed(options.output, **arrays)
-    sys.stdout.write(f"wrote {options.output}\n")
+    np.savez_compressed(output, **arrays)
+    sys.stdout.write(f"wrote {output}\n")
 
 
 if __name__ == "__main__":
