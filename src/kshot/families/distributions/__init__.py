@@ -10,6 +10,7 @@ from kshot.families.distributions.clusters import in_clusters, read_pdb_clusters
 from kshot.families.distributions.distribution import Distribution
 from kshot.families.distributions.domains import Domain, classify
 from kshot.families.distributions.mmseqs import cluster_fasta, leaking_pairs, similar_pairs
+from kshot.families.distributions.neighbours import Likeness, likeness, near_neighbours
 from kshot.families.distributions.relations import (
     Edge,
     near_duplicate_members,
@@ -35,6 +36,7 @@ __all__ = [
     "Distribution",
     "Domain",
     "Edge",
+    "Likeness",
     "Split",
     "classify",
     "cluster_fasta",
@@ -42,7 +44,9 @@ __all__ = [
     "in_clusters",
     "leaking_pairs",
     "leaks",
+    "likeness",
     "near_duplicate_members",
+    "near_neighbours",
     "read_cath_boundaries",
     "read_cath_domains",
     "read_cath_names",
