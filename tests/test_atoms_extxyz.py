@@ -257,8 +257,11 @@ BAD = {
     "two charges": (water(f"{HEAD} charge=0 total_charge=1"), "charge = 0 and total_charge = 1 d"),
     "two spins": (water(f"{HEAD} spin=1 total_spin=3"), "differ"),
     "odd electrons": (water(f"{HEAD} charge=1"), "9 electrons are an odd number and no spin"),
-    "unpaired": (water(f"{HEAD} charge=1 spin=1"), "9 electrons, but can be .*spin='unpaired'"),
-    "unpaired 0": (water(f"{HEAD} spin=0"), "spin='unpaired'"),
+    "unpaired": (
+        water(f"{HEAD} charge=1 spin=1"),
+        "9 electrons, but can be .*spin_means='unpaired'",
+    ),
+    "unpaired 0": (water(f"{HEAD} spin=0"), "spin_means='unpaired'"),
     "neither": (water(f"{HEAD} spin=-3"), "below 1"),
     "charge +60": (water(f"{HEAD} charge=60"), "absurd"),
     "lattice": (water(f'{HEAD} Lattice="1 2 3"'), "Lattice has 3 numbers instead of 9"),
@@ -304,9 +307,9 @@ def test_keys_may_not_change_within_a_file(tmp_path):
 def test_spin_as_stated(tmp_path):
     path = tmp_path / "a.xyz"
     path.write_text(water(f"{HEAD} charge=1 spin=1"))
-    (radical,) = read_structures(path, Reading(spin="unpaired"))
+    (radical,) = read_structures(path, Reading(spin_means="unpaired"))
     assert (radical.charge, radical.multiplicity) == (1, 2)
-    (frame,) = scan(path, Reading(spin="multiplicity"))
+    (frame,) = scan(path, Reading(spin_means="multiplicity"))
     assert "odd number of electrons" in frame.problems[0]
 
 

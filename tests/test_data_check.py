@@ -252,7 +252,7 @@ def test_plot(check, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--spin", "S"],
+        ["--spin-means", "S"],
         ["--keys", "a"],
         ["--force-unit", "furlong"],
         ["--e0s", "absent.json"],

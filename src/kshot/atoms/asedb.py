@@ -11,7 +11,7 @@ import numpy as np
 
 from kshot.atoms.labels import Fingerprint, Labelled, Labels
 from kshot.atoms.reading import BARE, Frame, RawLabels, Reading, Units, frame
-from kshot.atoms.spin import charge_and_multiplicity
+from kshot.atoms.spin import charge_and_spin
 from kshot.atoms.structure import Structure
 from kshot.core.errors import DataError
 from kshot.core.whole import whole
@@ -106,21 +106,22 @@ def _require_sqlite(path: Path) -> None:
 def _row(row: Any, where: str, reading: Reading, units: Units) -> Frame:  # noqa: ANN401 - AtomsRow
     pairs = row.key_value_pairs
     numbers = np.array(row.numbers, np.int64)
-    charge, multiplicity, problems = charge_and_multiplicity(numbers, pairs, reading.spin)
+    electrons = charge_and_spin(numbers, pairs, reading.spin_means, reading.stated)
     cell = np.array(row.cell, np.float64)
     info = row.data.get("info")
     structure = Structure(
         numbers,
         np.array(row.positions, np.float64) * units.length_factor,
-        charge,
-        multiplicity,
+        electrons.charge,
+        electrons.multiplicity,
         np.array(row.masses, np.float64) if "masses" in row else None,
         cell * units.length_factor if cell.any() else None,
         np.array(row.pbc, bool),
         row.data.get("family", "") or str(pairs.get("family", "")),
         json.loads(info) if isinstance(info, str) else {},
     )
-    return frame(where, structure, _labels(row, reading, units), problems)
+    labels = _labels(row, reading, units)
+    return frame(where, structure, labels, electrons.problems, origins=electrons.origins)
 
 
 def _labels(row: Any, reading: Reading, units: Units) -> RawLabels:  # noqa: ANN401 - AtomsRow

@@ -15,7 +15,7 @@ from kshot.atoms import comment
 from kshot.atoms.elements import atomic_numbers
 from kshot.atoms.labels import Fingerprint
 from kshot.atoms.reading import BARE, REF, Frame, Keys, RawLabels, Reading, Units, frame
-from kshot.atoms.spin import CHARGE_KEYS, SPIN_KEYS, charge_and_multiplicity
+from kshot.atoms.spin import CHARGE_KEYS, SPIN_KEYS, charge_and_spin
 from kshot.atoms.structure import Structure
 from kshot.core.errors import DataError
 
@@ -148,7 +148,7 @@ def _plan(properties: str) -> dict[str, tuple[int, int]]:
 def _frame(where: str, raw: Raw, reading: Reading, units: Units) -> Frame:
     numbers = _numbers(raw)
     values = {key: comment.value(text) for key, text in raw.pairs.items()}
-    charge, multiplicity, problems = charge_and_multiplicity(numbers, values, reading.spin)
+    electrons = charge_and_spin(numbers, values, reading.spin_means, reading.stated)
     masses = _column(raw, "masses")
     if masses is None:
         masses = _column(raw, "mass")
@@ -159,8 +159,8 @@ def _frame(where: str, raw: Raw, reading: Reading, units: Units) -> Frame:
     structure = Structure(
         numbers,
         positions * units.length_factor,
-        charge,
-        multiplicity,
+        electrons.charge,
+        electrons.multiplicity,
         None if masses is None else masses[:, 0],
         None if cell is None else cell * units.length_factor,
         _pbc(raw.pairs, cell),
@@ -168,7 +168,7 @@ def _frame(where: str, raw: Raw, reading: Reading, units: Units) -> Frame:
         _info(raw.pairs, reading.keys),
     )
     labels, wrong = _raw_labels(raw, values, reading, units)
-    return frame(where, structure, labels, problems, wrong)
+    return frame(where, structure, labels, electrons.problems, wrong, electrons.origins)
 
 
 def _raw_labels(

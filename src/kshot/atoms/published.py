@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from kshot.atoms.reading import Frame, Keys, RawLabels, Reading, Units, frame
+from kshot.atoms.spin import ChargeAndSpin, charge_and_spin
 from kshot.atoms.structure import Structure
 from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.errors import DataError
@@ -50,8 +51,7 @@ class Molecule(NamedTuple):
     positions: Float64[np.ndarray, "frames atoms 3"]
     energies: Float64[np.ndarray, " frames"] | None
     forces: Float64[np.ndarray, "frames atoms 3"] | None
-    charge: int = 0
-    multiplicity: int = 1
+    electrons: ChargeAndSpin
     family: str = ""
     info: Mapping[str, Any] = {}
     holes: bool = False  # whether a NaN says that there is no label
@@ -98,12 +98,13 @@ def scan_npz(path: Path, reading: Reading) -> Iterator[Frame]:
     if not {numbers, positions} <= set(arrays):
         there = ", ".join(arrays)
         raise DataError("the layout of rMD17 or MD17", f"{path} with {there}", "Use extxyz.")
-    family = path.stem.lower()
     units = reading.units(MD17_UNITS)
     energies, forces = (_array(arrays.get(key)) for key in keys[:2])
     energies = None if energies is None else energies.reshape(-1)
     z, r = np.array(arrays[numbers], np.int64), np.array(arrays[positions], np.float64)
-    yield from _frames(Molecule(str(path), keys, units, z, r, energies, forces, family=family))
+    electrons = charge_and_spin(z, {}, stated=reading.stated)
+    family = path.stem.lower()
+    yield from _frames(Molecule(str(path), keys, units, z, r, energies, forces, electrons, family))
 
 
 def _molecules(where: str, name: str, group: Any, reading: Reading) -> Iterator[Molecule]:  # noqa: ANN401
@@ -124,8 +125,9 @@ def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # 
     keys = reading.keys or SPICE
     numbers = np.array(group["atomic_numbers"], np.int64)
     texts = {key: group[key].asstr()[0] for key in ("smiles", "subset") if key in group}
-    charge = int(group.attrs.get("charge", formal_charge(texts.get("smiles", ""))))
-    lowest = 1 + int(numbers.sum() - charge) % 2
+    values = {"charge": int(group.attrs.get("charge", formal_charge(texts.get("smiles", ""))))}
+    if "multiplicity" in group.attrs:
+        values["spin"] = int(group.attrs["multiplicity"])
     return Molecule(
         where,
         keys,
@@ -134,8 +136,7 @@ def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # 
         np.array(group["conformations"], np.float64),
         _array(group.get(keys.energy)),
         _array(group.get(keys.forces)),
-        charge,
-        int(group.attrs.get("multiplicity", lowest)),
+        charge_and_spin(numbers, values, "multiplicity", reading.stated),
         str(group.attrs.get("family", name)),
         texts,
     )
@@ -143,14 +144,16 @@ def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # 
 
 def _ani(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # noqa: ANN401
     keys = reading.keys or ANI
+    numbers = np.array(group["atomic_numbers"], np.int64)
     return Molecule(
         where,
         keys,
         reading.units(ANI_UNITS),
-        np.array(group["atomic_numbers"], np.int64),
+        numbers,
         np.array(group["coordinates"], np.float64),
         _array(group.get(keys.energy)),
         _array(group.get(keys.forces)),
+        _neutral_singlet(numbers, reading),
         family=name,
         holes=True,
     )
@@ -159,16 +162,23 @@ def _ani(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # no
 def _qm7x(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # noqa: ANN401
     keys = reading.keys or QM7X
     energies, forces = (_array(group.get(key)) for key in keys[:2])
+    numbers = np.array(group["atNUM"], np.int64)
     return Molecule(
         where,
         keys,
         reading.units(Units()),
-        np.array(group["atNUM"], np.int64),
+        numbers,
         np.array(group["atXYZ"], np.float64)[None],
         None if energies is None else energies.reshape(-1)[:1],
         None if forces is None else forces[None],
+        _neutral_singlet(numbers, reading),
         family=name,
     )
+
+
+def _neutral_singlet(numbers: Int64[np.ndarray, " atoms"], reading: Reading) -> ChargeAndSpin:
+    """What the format says of every molecule in it."""
+    return charge_and_spin(numbers, {"charge": 0, "spin": 1}, "multiplicity", reading.stated)
 
 
 def _array(data: Any) -> np.ndarray | None:  # noqa: ANN401 - an HDF5 data set or an array
@@ -195,14 +205,18 @@ def _frames(molecule: Molecule) -> Iterator[Frame]:
         structure = Structure(
             m.numbers,
             m.positions[i] * units.length_factor,
-            m.charge,
-            m.multiplicity,
+            m.electrons.charge,
+            m.electrons.multiplicity,
             family=m.family,
             info=m.info,
         )
         forces = None if m.forces is None else m.forces[i]
         yield frame(
-            f"{m.where}, conformation {i}", structure, RawLabels(m.keys, units, energy, forces)
+            f"{m.where}, conformation {i}",
+            structure,
+            RawLabels(m.keys, units, energy, forces),
+            m.electrons.problems,
+            origins=m.electrons.origins,
         )
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from kshot.atoms.check import check_structure
 from kshot.atoms.labels import Fingerprint, Labelled, Labels
+from kshot.atoms.spin import IN_FILE, NOTHING_STATED, Origins, SpinMeaning, Stated
 from kshot.atoms.structure import Structure
 from kshot.core.errors import DataError, OptionError
 from kshot.core.units import BOHR, HARTREE, KCAL_PER_MOL, KJ_PER_MOL, MEV, RYDBERG
-
-SpinMeaning = Literal["multiplicity", "unpaired"]
 
 
 class Keys(NamedTuple):
@@ -103,16 +102,19 @@ class Reading:
         energy_unit: see `Units`; None is what the format prescribes, which is eV for extxyz.
         force_unit: likewise, eV/Å; with a minus in front the file holds gradients.
         length_unit: likewise, Å.
-        spin: what ``spin`` and ``total_spin`` hold: the ``multiplicity`` 2S + 1, or the number of
-            ``unpaired`` electrons. None is the multiplicity, and refuses where only the other
+        spin_means: what ``spin`` and ``total_spin`` hold: the ``multiplicity`` 2S + 1, or how many
+            electrons are ``unpaired``. None is the multiplicity, and refuses where only the other
             reading fits the number of electrons.
+        stated: charge and spin of the frames that do not state theirs; a frame that states another
+            one has a problem.
     """
 
     keys: Keys | None = None
     energy_unit: str | None = None
     force_unit: str | None = None
     length_unit: str | None = None
-    spin: SpinMeaning | None = None
+    spin_means: SpinMeaning | None = None
+    stated: Stated = NOTHING_STATED
 
     def units(self, prescribed: Units) -> Units:
         """Return the units stated, completed by those of the format."""
@@ -134,6 +136,7 @@ class Frame:
         keys: which labels were read.
         problems: of file and structure: reasons not to use the structure.
         label_problems: reasons not to use its labels.
+        origins: who states charge and spin.
     """
 
     where: str
@@ -142,6 +145,7 @@ class Frame:
     keys: Keys | None = None
     problems: tuple[str, ...] = ()
     label_problems: tuple[str, ...] = ()
+    origins: Origins = IN_FILE
 
     def require_structure(self) -> Structure:
         """Return the structure, or raise DataError with what is wrong with it."""
@@ -170,6 +174,7 @@ def frame(
     raw: RawLabels,
     problems: Sequence[str] = (),
     label_problems: Sequence[str] = (),
+    origins: Origins = IN_FILE,
 ) -> Frame:
     """Return the frame of what a reader has found, checked.
 
@@ -179,6 +184,7 @@ def frame(
         raw: the labels as they stand in the file.
         problems: of the structure, known already; the checks come on top.
         label_problems: of the labels, likewise.
+        origins: who states charge and spin.
     """
     labels, wrong = _labels(raw, len(structure))
     return Frame(
@@ -188,6 +194,7 @@ def frame(
         raw.keys,
         (*problems, *(() if problems else check_structure(structure))),
         (*label_problems, *(() if label_problems else wrong)),
+        origins,
     )
 
 

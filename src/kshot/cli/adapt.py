@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kshot.cli.options import Force
+from kshot.cli.options import Charge, Force, Spin, tell
 
 if TYPE_CHECKING:
     from kshot.pipeline.adapt import Done
@@ -39,14 +39,18 @@ def adapt(
     seed: Annotated[int, typer.Option()] = 0,
     whole: Annotated[bool, typer.Option(help="Write all parameters, not what differs.")] = False,
     allow: Annotated[
-        list[str] | None, typer.Option(help="Let something unseen through: elements.")
+        list[str] | None,
+        typer.Option(help="Let through unseen charges, multiplicities or elements; mix levels."),
     ] = None,
+    charge: Charge = None,
+    spin: Spin = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     workers: Annotated[int | None, typer.Option(help="Engines at once; all cores if none.")] = None,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Adapt a start to K labels, by the method that does best inside them."""
+    from kshot.atoms.spin import Stated
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
     from kshot.fewshot.methods import FINETUNE, USUAL, check_methods
@@ -69,11 +73,12 @@ def adapt(
         allow=tuple(allow or ()),
         workers=workers,
         force=force,
+        stated=Stated(charge, spin),
     )
     if report is not None:
         others = (*needed(request), output, request.labels)
         claim_outputs([report], inputs=others, force=force)
-    done = adapt_file(request)
+    done = adapt_file(request, say=lambda line: tell([line]))
     if report is not None:
         from kshot.pipeline.page import page_record
         from kshot.report import write

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kshot.cli.options import Force
+from kshot.cli.options import Charge, Force, Spin, tell
 from kshot.core.errors import OptionError
 
 if TYPE_CHECKING:
     from kshot.atoms.data_report import DataReport, Finding
     from kshot.atoms.reading import Frame, Keys, Reading
+    from kshot.atoms.spin import Stated
 
 app = typer.Typer(
     help="Labelled data: check a file before anything is learned from it, convert it.",
@@ -40,7 +41,7 @@ ForceUnit = Annotated[
     str | None, typer.Option(help="Such as Hartree/Bohr; -Hartree/Bohr if they are gradients.")
 ]
 LengthUnit = Annotated[str | None, typer.Option(help="Å, Bohr or nm.")]
-Spin = Annotated[
+SpinMeans = Annotated[
     str | None, typer.Option(help="What spin means in the file: multiplicity or unpaired.")
 ]
 
@@ -52,6 +53,8 @@ def check(
     energy_unit: EnergyUnit = None,
     force_unit: ForceUnit = None,
     length_unit: LengthUnit = None,
+    spin_means: SpinMeans = None,
+    charge: Charge = None,
     spin: Spin = None,
     reference: Annotated[
         str, typer.Option(help="An engine, such as gfn2, to compare six frames' forces with.")
@@ -69,13 +72,14 @@ def check(
     """
     from kshot.atoms.data_report import report
     from kshot.atoms.files import scan
+    from kshot.atoms.spin import Stated
     from kshot.core.outputs import claim_outputs
 
     if plot is not None:
         if plot.suffix.lower() not in PICTURES:
             raise OptionError(f"--plot with one of {', '.join(PICTURES)}", plot.name, "Rename it.")
         claim_outputs([plot], inputs=[file], force=force)
-    reading = _reading(keys, energy_unit, force_unit, length_unit, spin)
+    reading = _reading(keys, energy_unit, force_unit, length_unit, spin_means, Stated(charge, spin))
     frames = _counted(scan(file, reading), file)
     found = report(file, frames, _labeler(reference), _read_e0s(e0s), tolerance)
     if plot is not None:
@@ -98,28 +102,43 @@ def convert(
     energy_unit: EnergyUnit = None,
     force_unit: ForceUnit = None,
     length_unit: LengthUnit = None,
+    spin_means: SpinMeans = None,
+    charge: Charge = None,
     spin: Spin = None,
     force: Force = False,
 ) -> None:
     """Write labelled frames anew: in eV and Å, with the field's keys."""
     from kshot.atoms.files import scan, write
+    from kshot.atoms.species import Tally
+    from kshot.atoms.spin import Stated
     from kshot.core.outputs import claim_outputs
 
     claim_outputs([out], inputs=[file], force=force)
-    reading = _reading(keys, energy_unit, force_unit, length_unit, spin)
-    frames = _counted(scan(file, reading), file)
-    count = write(out, (frame.require_labelled() for frame in frames))
+    reading = _reading(keys, energy_unit, force_unit, length_unit, spin_means, Stated(charge, spin))
+    tally = Tally()
+    frames = _counted(tally.watch(scan(file, reading)), file)
+    try:
+        count = write(out, (frame.require_labelled() for frame in frames))
+    finally:
+        tell(tally.lines())
     typer.echo(f"{count} frames written to {out}")
 
 
 def _reading(
-    keys: str, energy: str | None, force: str | None, length: str | None, spin: str | None
+    keys: str,
+    energy: str | None,
+    force: str | None,
+    length: str | None,
+    spin_means: str | None,
+    stated: Stated,
 ) -> Reading:
     from kshot.atoms.reading import Reading
 
-    if spin not in {None, "multiplicity", "unpaired"}:
-        raise OptionError("--spin multiplicity or unpaired", repr(spin), "State one of them.")
-    return Reading(_keys(keys), energy, force, length, spin)  # pyright: ignore[reportArgumentType]
+    if spin_means not in {None, "multiplicity", "unpaired"}:
+        got = repr(spin_means)
+        raise OptionError("--spin-means multiplicity or unpaired", got, "State one of them.")
+    meaning: Any = spin_means  # checked just above
+    return Reading(_keys(keys), energy, force, length, meaning, stated)
 
 
 def _keys(text: str) -> Keys | None:

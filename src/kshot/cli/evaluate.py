@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kshot.cli.options import Charge, Spin, reading, tell
+
 MEV = 1e3
 STUDIES = (".yaml", ".yml")
 
@@ -25,6 +27,8 @@ def evaluate(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="On top of a study's file.")
     ] = None,
+    charge: Charge = None,
+    spin: Spin = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how good a model is on labelled frames; or run a study of error against K.
@@ -42,12 +46,17 @@ def evaluate(
     if test is None:
         todo = "Give labelled frames: kshot eval ADAPTED TEST.extxyz; or a study's CONFIG.yaml."
         raise InputError("labelled frames to judge on", "none", todo)
-    from kshot.atoms.files import read_labelled
+    from kshot.atoms.files import scan
+    from kshot.atoms.species import Tally
     from kshot.pipeline.evaluate import evaluate as judge
     from kshot.potentials.model_file import load
     from kshot.potentials.model_starts import start_path
 
-    found = judge(load(start_path(what)), list(read_labelled(test)), allow=tuple(allow or ()))
+    tally = Tally()
+    frames = list(tally.watch(scan(test, reading(charge, spin))))
+    tell(tally.lines())
+    labelled = [frame.require_labelled() for frame in frames]
+    found = judge(load(start_path(what)), labelled, allow=tuple(allow or ()))
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
         return

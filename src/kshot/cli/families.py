@@ -90,6 +90,8 @@ def show(
     force: Force = False,
 ) -> None:
     """Show one family: its members, charge, multiplicity, and what engines do with them."""
+    from kshot.atoms.species import formula
+
     family = _selected([name], [], [], data)[0]
     if xyz is not None:
         from kshot.atoms.files import write
@@ -107,7 +109,7 @@ def show(
     for member in family.members:
         structure = member.structure
         typer.echo(
-            f"\n{member.name}: {_formula(structure)}, {len(structure)} atoms, "
+            f"\n{member.name}: {formula(structure.numbers)}, {len(structure)} atoms, "
             f"charge {structure.charge:+d}, multiplicity {structure.multiplicity}"
         )
         lines = {"SMILES": member.smiles, "note": member.note, **member.status}
@@ -187,27 +189,19 @@ def _record(family: Family) -> dict[str, Any]:
 
 
 def _member_record(member: Member) -> dict[str, Any]:
+    from kshot.atoms.species import formula
+
     structure = member.structure
     return {
         "name": member.name,
         "smiles": member.smiles,
-        "formula": _formula(structure),
+        "formula": formula(structure.numbers),
         "atoms": len(structure),
         "charge": structure.charge,
         "multiplicity": structure.multiplicity,
         "note": member.note,
         "status": dict(member.status),
     }
-
-
-def _formula(structure: Structure) -> str:
-    from collections import Counter
-
-    from kshot.atoms.elements import symbol
-
-    counts = Counter(symbol(int(number)) for number in structure.numbers)
-    order = sorted(counts, key=lambda name: ({"C": 0, "H": 1}.get(name, 2), name))
-    return "".join(f"{name}{counts[name] if counts[name] > 1 else ''}" for name in order)
 
 
 def _print(table: Any) -> None:  # noqa: ANN401

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from kshot.cli.options import Force
+from kshot.cli.options import Charge, Force, Spin, reading, tell
 from kshot.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,13 +54,16 @@ def label(
     spot_check: Annotated[
         float, typer.Option(help="Share of labels whose forces are checked by differences.")
     ] = 0.0,
+    charge: Charge = None,
+    spin: Spin = None,
     force: Force = False,
 ) -> None:
     """Label every structure of a file; ask the engine only for what the ledger lacks.
 
     Ctrl-C, crashes and power cuts lose nothing that was finished: the same command goes on.
     """
-    from kshot.atoms.files import read_structures
+    from kshot.atoms.files import scan
+    from kshot.atoms.species import Tally
     from kshot.core.outputs import claim_outputs
     from kshot.labelers import Isolated, Ledger, SpotChecked, label_all, labeler
 
@@ -68,7 +71,10 @@ def label(
         claim_outputs([output], inputs=[file, ledger], force=force)
     reasons = _reasons(retry or [])
     maker: Labeler = labeler(engine, **_parse(settings or []))
-    structures = list(read_structures(file))
+    tally = Tally()
+    frames = list(tally.watch(scan(file, reading(charge, spin))))
+    tell(tally.lines())
+    structures = [frame.require_structure() for frame in frames]
     if spot_check:
         maker = SpotChecked(maker, share=spot_check)
     if executor is not Place.pool and (seconds is not None or memory is not None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from kshot.atoms import Failure, Labelled, Structure
 from kshot.atoms.descriptors import descriptors, farthest_points
 from kshot.atoms.extxyz_write import write_extxyz
+from kshot.atoms.spin import NOTHING_STATED, Stated
 from kshot.core.bars import bar
 from kshot.core.cache import kept_rows_folder
 from kshot.core.errors import TaskError
@@ -49,6 +50,7 @@ class Request(NamedTuple):
     whole: bool = False
     allow: tuple[str, ...] = ()
     workers: int | None = None
+    stated: Stated = NOTHING_STATED
     force: bool = False
 
     @property
@@ -70,11 +72,15 @@ class Done(NamedTuple):
     record: dict[str, Any]
 
 
-def adapt_file(request: Request) -> Done:
+def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) -> Done:
     """Adapt a start to what is in a file, and write the adapted file.
 
     Labels are in a ledger beside the output as soon as they exist, and all labelled frames in an
     extxyz file: the same call, after a kill, pays for none of them again.
+
+    Args:
+        request: what is asked for.
+        say: called with what was read, and what is about to be paid for.
 
     Raises:
         OutputError: an output is an input, or is there and ``force`` is not set.
@@ -84,7 +90,7 @@ def adapt_file(request: Request) -> Done:
     outputs = (request.out, request.labels)
     claim_outputs(outputs, inputs=needed(request), force=request.force)
     start = load(path)
-    given, bare = read_input(request.input)
+    given, bare = read_input(request.input, request.stated, say)
     check_structures(start, [one.structure for one in given] + bare, request.allow)
     paid = 0
     if not given:

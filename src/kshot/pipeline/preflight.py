@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.check import require_sound
 from kshot.atoms.files import scan
+from kshot.atoms.reading import Reading
+from kshot.atoms.species import Tally
+from kshot.atoms.spin import NOTHING_STATED, Stated
 from kshot.core.errors import DataError, TaskError, UnitError
 from kshot.core.units import BOHR, HARTREE, KCAL_PER_MOL, KJ_PER_MOL
 from kshot.potentials.model import Model
@@ -27,36 +30,49 @@ NEAR = 1.6  # a slope within this factor of a unit's is explained by it
 SURE = 0.7  # a correlation below it tells nothing
 
 
-def read_input(path: Path) -> tuple[list[Labelled], list[Structure]]:
+def read_input(
+    path: Path, stated: Stated = NOTHING_STATED, say: Callable[[str], None] = lambda _: None
+) -> tuple[list[Labelled], list[Structure]]:
     """Return the labelled frames of a file, and those without labels.
 
+    Args:
+        path: the file.
+        stated: charge and spin of frames that do not state theirs.
+        say: called with a line for each species: formula, charge, spin, and who states them.
+
     Raises:
-        DataError: no frame at all.
+        DataError: no frame at all, or one whose structure, charge or spin is wrong or missing.
     """
+    tally = Tally()
+    frames = list(tally.watch(scan(path, Reading(stated=stated))))
+    for line in tally.lines():
+        say(line)
     labelled, bare = [], []
-    for frame in scan(path):
-        if frame.structure is None:
-            todo = "`kshot data check` tells every fault of a file."
-            raise DataError(
-                "frames that can be read", f"{frame.where}: {'; '.join(frame.problems)}", todo
-            )
+    for frame in frames:
+        structure = frame.require_structure()
         if frame.labels is None:
-            bare.append(frame.structure)
+            bare.append(structure)
         else:
-            labelled.append(Labelled(frame.structure, frame.labels))
-    if not labelled and not bare:
-        raise DataError("structures", f"none in {path}", "Give an extxyz, xyz or pdb file.")
+            labelled.append(Labelled(structure, frame.labels))
+    if not frames:
+        raise DataError("structures", f"none in {path}", "Give an extxyz, xyz or db file.")
     return labelled, bare
 
 
-def check_structures(start: Model, structures: Sequence[Structure], allow: Collection[str]) -> None:
-    """Raise unless structures are sound and the start has seen their elements.
+def check_structures(
+    start: Model, structures: Sequence[Structure], allow: Collection[str] = ()
+) -> None:
+    """Raise unless structures are sound and the start has seen such elements, charges and spins.
 
-    Charges, spins and levels of theory may be new: that is what adapting is for.
+    Levels of theory may be new: that is what adapting is for.
+
+    Raises:
+        StructureError: a structure that no engine can compute.
+        UnseenError: elements, charges or multiplicities that are not in ``allow``.
     """
     for number, structure in enumerate(structures):
         require_sound(structure, where=f"structure {number}")
-        start.refuse(structure, allow={"charges", "multiplicities", "levels", *allow})
+        start.refuse(structure, allow={"levels", *allow})
 
 
 def check_labels(start: Model, labelled: Sequence[Labelled]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from kshot.atoms import Labelled
@@ -24,6 +24,7 @@ def adapt(
     methods: Sequence[str] = USUAL,
     keep: float = 1.0,
     seed: int = 0,
+    allow: Collection[str] = (),
 ) -> Adapted:
     """Adapt a start to K labelled structures, by the method that does best inside them.
 
@@ -34,13 +35,14 @@ def adapt(
             takes minutes, only if it is named.
         keep: how strongly other chemistry is held; 0 lets it be forgotten.
         seed: of folds and directions.
+        allow: what the start has not seen and is let through: charges, multiplicities, elements.
 
     Raises:
         InputError: labels or structures that cannot be adapted to; nothing was computed yet.
     """
     use_compile_cache()
     model = start if isinstance(start, Model) else load(start_path(start))
-    check_structures(model, [one.structure for one in labelled], ())
+    check_structures(model, [one.structure for one in labelled], allow)
     check_labels(model, labelled)
     found = adapt_model(
         model, labelled, methods=methods, keep=keep, seed=seed, cache=kept_rows_folder()

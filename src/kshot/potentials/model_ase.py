@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from kshot.atoms import Structure
 from kshot.atoms.e0s import E0s
 from kshot.atoms.graph import Graph, Size, graph, pad, rung
-from kshot.atoms.spin import charge_and_multiplicity
+from kshot.atoms.spin import charge_and_spin
 from kshot.core.errors import DataError
 from kshot.potentials.base import Potential
 from kshot.potentials.derived import energy_and_forces, stress
@@ -101,13 +101,15 @@ class ModelCalculator(Calculator):
 
 def _structure(atoms: Atoms) -> Structure:
     numbers = np.asarray(atoms.numbers, np.int64)
-    charge, multiplicity, problems = charge_and_multiplicity(numbers, atoms.info)
-    if problems:
+    electrons = charge_and_spin(numbers, atoms.info)
+    if electrons.problems:
         todo = "Set atoms.info['total_charge'] and atoms.info['total_spin'] (2S + 1)."
-        raise DataError("a charge and multiplicity", "; ".join(problems), todo)
+        raise DataError("a charge and multiplicity", "; ".join(electrons.problems), todo)
     pbc = np.asarray(atoms.pbc, bool)
     cell = np.asarray(atoms.cell, np.float64) if pbc.any() else None
-    return Structure(numbers, atoms.positions, charge, multiplicity, cell=cell, pbc=pbc)
+    return Structure(
+        numbers, atoms.positions, electrons.charge, electrons.multiplicity, cell=cell, pbc=pbc
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
