@@ -1,5 +1,7 @@
 """ASE databases, and published data sets in small files of the same layouts."""
 
+import lzma
+
 import h5py
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
 from kshot.atoms import Fingerprint, Labelled, Labels, Structure
+from kshot.atoms.compressed import open_text
+from kshot.atoms.extxyz_write import extxyz_text
 from kshot.atoms.files import read_labelled, read_structures, scan, write
 from kshot.atoms.published import formal_charge
 from kshot.atoms.reading import Keys, Reading
@@ -272,3 +276,43 @@ def test_a_folder_that_is_not_there(tmp_path, suffix):
     path = tmp_path / "absent" / f"a{suffix}"
     with pytest.raises(DataError, match="absent"):
         write(path, [Labelled(WATER, Labels(-1.0, FORCES[0]))])
+
+
+def xz(path, text, **options):
+    path.write_bytes(lzma.compress(text.encode(), **options))
+    return path
+
+
+def test_extxyz_compressed_by_xz_reads_as_what_it_was(tmp_path):
+    frames = [Labelled(WATER.replace(positions=x), Labels(-1.0, FORCES[0])) for x in FRAMES]
+    plain = tmp_path / "a.extxyz"
+    write(plain, frames)
+    path = xz(tmp_path / "a.extxyz.xz", plain.read_text(), preset=9)
+    assert list(map(repr, read_labelled(path))) == list(map(repr, read_labelled(plain)))
+    assert len(list(scan(xz(tmp_path / "b.XYZ.xz", plain.read_text() * 400)))) == 800
+
+
+def test_damaged_compressed_files_are_refused(tmp_path):
+    frame = extxyz_text(WATER, Labels(-1.0, FORCES[0]))
+    path = xz(tmp_path / "a.xyz.xz", frame * 500)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    with pytest.raises(DataError, match=r"a whole file of xz.*truncated"):
+        list(read_labelled(path))
+    path.write_bytes(b"7z" + whole)
+    with pytest.raises(DataError, match="a whole file of xz"):
+        list(read_labelled(path))
+    with pytest.raises(DataError, match="expected one of"):
+        list(scan(xz(tmp_path / "a.db.xz", frame)))
+
+
+def test_a_compressed_file_cannot_fill_the_memory(tmp_path):
+    path = xz(tmp_path / "bomb.xyz.xz", "1\n" + " " * 3_000_000)
+    with open_text(path, most=1_000_000) as file:
+        assert len(file.read(999_000)) == 999_000
+        with pytest.raises(DataError, match="at most 1000000 bytes"):
+            file.read()
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]
+    greedy = xz(tmp_path / "greedy.xyz.xz", "1\n", filters=filters)
+    with pytest.raises(DataError, match=r"[Mm]emory"):
+        list(scan(greedy))

@@ -17,6 +17,7 @@ EMBEDDED = 8  # geometries that RDKit proposes
 FORCE = 0.02  # eV/Å, left on an atom of a minimum
 SAME = 0.35  # Å, root mean square, between atoms other than hydrogen on carbon
 WINDOW = 0.25  # eV above the lowest: what lies higher is not met
+LIKELY = 0.12  # eV above the lowest: met at room temperature
 
 
 class UnsuitableError(Exception):
@@ -58,10 +59,12 @@ def minima(member: Member, labeler: Labeler) -> list[Minimum]:
 
 
 def farthest(member: Member, distinct: list[Minimum]) -> Minimum | None:
-    """Return the minimum least like the lowest one, or None where there is no second."""
+    """Return the likely minimum least like the lowest one, or else the next one; None without."""
     mol = molecule(member.smiles)
-    apart = [distance(mol, minimum, distinct[0]) for minimum in distinct[1:]]
-    return distinct[1 + int(np.argmax(apart))] if apart else None
+    likely = [m for m in distinct[1:] if m.energy < distinct[0].energy + LIKELY]
+    others = likely or distinct[1:2]
+    apart = [distance(mol, minimum, distinct[0]) for minimum in others]
+    return others[int(np.argmax(apart))] if others else None
 
 
 def distance(mol: Any, minimum: Minimum, other: Minimum) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from kshot.atoms import comment
+from kshot.atoms.compressed import open_text
 from kshot.atoms.elements import atomic_numbers
 from kshot.atoms.labels import Fingerprint
 from kshot.atoms.reading import BARE, REF, Frame, Keys, RawLabels, Reading, Units, frame
@@ -48,16 +50,16 @@ def scan_extxyz(path: Path, reading: Reading) -> Iterator[Frame]:
     """Yield every frame with what is wrong with it; stop where the file is truncated.
 
     Args:
-        path: the file; it is read as a stream.
+        path: the file; it is read as a stream, and decompressed if it ends in ``.xz``.
         reading: how to read it.
 
     Raises:
-        DataError: it cannot be opened, or is not text.
+        DataError: it cannot be opened, is not text, or is compressed and damaged.
     """
     units = reading.units(Units())
     first: Keys | None = None
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_text(path) as file:
             for index in range(MOST_ATOMS):
                 found = _next(file, f"{path}, frame {index}", reading, units)
                 if found is None:
@@ -81,7 +83,9 @@ def _same_keys(frame: Frame, first: Keys | None) -> Frame:
     return Frame(**{**vars(frame), "label_problems": (*frame.label_problems, problem)})
 
 
-def _next(file: TextIO, where: str, reading: Reading, units: Units) -> tuple[Frame, bool] | None:
+def _next(
+    file: TextIOWrapper, where: str, reading: Reading, units: Units
+) -> tuple[Frame, bool] | None:
     """Return the next frame, and whether the file can be read on after it."""
     try:
         lines = _lines(file)
@@ -94,7 +98,7 @@ def _next(file: TextIO, where: str, reading: Reading, units: Units) -> tuple[Fra
         return Frame(where, problems=(str(error),)), False
 
 
-def _lines(file: TextIO) -> list[str] | None:
+def _lines(file: TextIOWrapper) -> list[str] | None:
     """Return the lines of the next frame without its first; None at the end of the file."""
     head = file.readline()
     while head.isspace():

@@ -23,6 +23,8 @@ READERS: dict[str, Callable[[Path, Reading], Iterator[Frame]]] = {
     ".h5": scan_hdf5,
     ".hdf5": scan_hdf5,
     ".npz": scan_npz,
+    ".xyz.xz": scan_extxyz,
+    ".extxyz.xz": scan_extxyz,
 }
 
 
@@ -30,8 +32,9 @@ def scan(path: Path | str, reading: Reading | None = None) -> Iterator[Frame]:
     """Yield every frame of a file, with what is wrong with it; nothing is refused.
 
     Args:
-        path: extxyz (``.xyz``, ``.extxyz``), ASE's database (``.db``), HDF5 in the layout of SPICE,
-            ANI-1x or QM7-X (``.h5``, ``.hdf5``), or npz in that of rMD17 or MD17.
+        path: extxyz (``.xyz``, ``.extxyz``, either compressed by xz with ``.xz`` behind), ASE's
+            database (``.db``), HDF5 in the layout of SPICE, ANI-1x or QM7-X (``.h5``, ``.hdf5``),
+            or npz in that of rMD17 or MD17.
         reading: keys, units and the meaning of spin, where the file leaves a choice.
 
     Raises:
@@ -40,9 +43,10 @@ def scan(path: Path | str, reading: Reading | None = None) -> Iterator[Frame]:
     path = Path(path)
     if not path.is_file():
         raise DataError("a file", f"{path}, which is none", "Check its name.")
-    if path.suffix.lower() not in READERS:
+    kind = "".join(path.suffixes[-2:] if path.suffix.lower() == ".xz" else path.suffixes[-1:])
+    if kind.lower() not in READERS:
         raise DataError(f"one of {', '.join(READERS)}", path.name, "Convert it to extxyz.")
-    return READERS[path.suffix.lower()](path, reading or Reading())
+    return READERS[kind.lower()](path, reading or Reading())
 
 
 def read_labelled(path: Path | str, reading: Reading | None = None) -> Iterator[Labelled]:
