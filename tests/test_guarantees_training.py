@@ -57,6 +57,7 @@ class Handed(NamedTuple):
         drawn: names of the families of which configurations were drawn.
         labelled: every labelled frame there was.
         joint, meta, e0s, prior: forces on atoms as bytes, which tell frames apart.
+        tasks: which frames each task of the prior adapts on, and which it is judged on.
         start: what came out.
     """
 
@@ -66,6 +67,7 @@ class Handed(NamedTuple):
     meta: set[bytes]
     e0s: set[bytes]
     prior: set[bytes]
+    tasks: list[tuple[set[int], set[int]]]
     start: Model
 
     def of(self, *families: str) -> set[bytes]:
@@ -90,7 +92,8 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
     folder, rng = tmp_path_factory.mktemp("training"), np.random.default_rng(0)
     drawn, labelled, e0s, learned_from = set(), [], [], []
     seen: dict[str, set[bytes]] = {"joint": set(), "meta": set()}
-    fit_e0s, rows = train.fit_e0s, meta.rows
+    tasks: list[tuple[set[int], set[int]]] = []
+    fit_e0s, rows, episode = train.fit_e0s, meta.rows, meta.episode
 
     def draw_all(jobs: Sequence[Job], workers: int | None) -> Drawn:
         drawn.update(job.family.name for job in jobs)
@@ -124,6 +127,10 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
         learned_from.extend(pieces)
         return rows(potential, params, pieces, **options)
 
+    def episode_and_note(model, rows, support, query):
+        tasks.append((set(support), set(query)))
+        return episode(model, rows, support, query)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "draw_all", draw_all)
         patch.setattr(train, "label_frames", label_frames)
@@ -131,6 +138,7 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
         patch.setattr(meta, "meta_train", meta_train)
         patch.setattr(train, "fit_e0s", fit_and_note)
         patch.setattr(meta, "rows", rows_and_note)
+        patch.setattr(meta, "episode", episode_and_note)
         start = train.train(config(folder), folder, lambda line: None)
     return Handed(
         drawn,
@@ -139,6 +147,7 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
         seen["meta"],
         forces_of(one.labels.forces for one in e0s),
         forces_of(one.forces for one in learned_from),
+        tasks,
         start,
     )
 
@@ -168,6 +177,13 @@ def test_e0s_and_anchors_are_of_training_families(handed: Handed):
 def test_the_prior_is_learned_on_families_that_the_body_has_not_seen(handed: Handed):
     assert handed.prior
     assert handed.prior <= handed.of(VALIDATION)
+
+
+def test_the_prior_is_judged_on_frames_that_its_tasks_did_not_adapt_on(handed: Handed):
+    assert handed.tasks
+    for support, query in handed.tasks:
+        assert len(support) == len(query) == 3
+        assert not support & query
 
 
 @pytest.mark.parametrize(("by", "name"), [("family", "side-chain-asn"), ("stratum", "side-chain")])
