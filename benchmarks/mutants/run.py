@@ -101,22 +101,18 @@ def sound(
 ) -> bool:
     """Whether all tests pass on the code as it is; says which do not."""
     tests = sorted({test for one in mutants for test in one.tests})
-    files = sorted({test.partition("::")[0] for test in tests})
-    groups = [[test for test in tests if test.partition("::")[0] == file] for file in files]
+    shares = [tests[number :: options.jobs] for number in range(min(options.jobs, len(tests)))]
     print(f"{len(mutants)} mutants, {len(tests)} tests: first on the code as it is", flush=True)
     good = True
 
-    def run(group: list[str], copy: Sandbox) -> Outcome:
-        return copy.run(group, options.timeout, stop_at_first=False)
+    def run(share: list[str], copy: Sandbox) -> Outcome:
+        return copy.run(share, options.timeout * len(share), stop_at_first=False)
 
-    for file, outcome in zip(files, each(run, groups, copies, options.jobs), strict=True):
-        print(f"  {file}: {outcome.passed} passed, {outcome.seconds:.0f} s", flush=True)
+    for outcome in each(run, shares, copies, options.jobs):
+        print(f"  {outcome.passed} passed, {outcome.seconds:.0f} s", flush=True)
         if outcome.failed or outcome.skipped or not outcome.finished:
-            names = ", ".join([*outcome.failed, *outcome.skipped]) or "it did not end well"
-            print(
-                f"{outcome.output}\n{file}: expected every test to pass; got {names}.",
-                file=sys.stderr,
-            )
+            names = ", ".join([*outcome.failed, *outcome.skipped]) or "a run that did not end well"
+            print(f"{outcome.output}\nexpected every test to pass; got {names}.", file=sys.stderr)
             good = False
     return good
 
