@@ -101,7 +101,9 @@ def sound(
 ) -> bool:
     """Whether all tests pass on the code as it is; says which do not."""
     tests = sorted({test for one in mutants for test in one.tests})
-    shares = [tests[number :: options.jobs] for number in range(min(options.jobs, len(tests)))]
+    files = sorted({test.partition("::")[0] for test in tests})
+    dealt = [set(files[number :: options.jobs]) for number in range(min(options.jobs, len(files)))]
+    shares = [[test for test in tests if test.partition("::")[0] in share] for share in dealt]
     print(f"{len(mutants)} mutants, {len(tests)} tests: first on the code as it is", flush=True)
     good = True
 
