@@ -72,25 +72,42 @@ def distance(mol: Any, minimum: Minimum, other: Minimum) -> float:
     from rdkit import Chem
     from rdkit.Chem import rdMolAlign
 
-    carbon_hydrogens = [
-        atom.GetIdx()
-        for atom in mol.GetAtoms()
-        if atom.GetAtomicNum() == 1 and atom.GetNeighbors()[0].GetAtomicNum() == 6
-    ]
     shapes = []
     for positions in (minimum.structure.positions, other.structure.positions):
-        shape = Chem.RWMol(mol)
-        shape.RemoveAllConformers()
+        shape = _without_orders(mol)
         conformer = Chem.Conformer(len(positions))
         conformer.SetPositions(positions)
         shape.AddConformer(conformer)
-        for index in reversed(carbon_hydrogens):
+        for index in reversed(_on_carbon(mol)):
             shape.RemoveAtom(index)
         shapes.append(shape)
     straight = rdMolAlign.GetBestRMS(shapes[0], shapes[1])
     mirror = shapes[0].GetConformer().GetPositions() * [1.0, 1.0, -1.0]
     shapes[0].GetConformer().SetPositions(mirror)
     return min(straight, rdMolAlign.GetBestRMS(shapes[0], shapes[1]))
+
+
+def _without_orders(mol: Any) -> Any:
+    """Return the molecule with all bonds alike and no charges: its oxygens of a nitro are equal."""
+    from rdkit import Chem
+
+    plain = Chem.RWMol()
+    for atom in mol.GetAtoms():
+        plain.AddAtom(Chem.Atom(atom.GetAtomicNum()))
+    for bond in mol.GetBonds():
+        plain.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
+    plain.UpdatePropertyCache(strict=False)
+    Chem.FastFindRings(plain)
+    return plain
+
+
+def _on_carbon(mol: Any) -> list[int]:
+    """Return the hydrogens on carbon, which turn too easily to count."""
+    return [
+        atom.GetIdx()
+        for atom in mol.GetAtoms()
+        if atom.GetAtomicNum() == 1 and atom.GetNeighbors()[0].GetAtomicNum() == 6
+    ]
 
 
 def _embed(mol: Any, name: str) -> None:

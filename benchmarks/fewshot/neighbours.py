@@ -21,6 +21,7 @@ from kshot.pipeline.families import chosen
 
 HERE = Path(__file__).parent
 LEAST = 0.25  # coverages below this are not searched for
+SHOWN = 8  # names of near neighbours in the table
 HEAD = f"""# Near neighbours
 
 Written by `python benchmarks/fewshot/neighbours.py`: each test family against the {{training}}
@@ -41,11 +42,13 @@ def test_families() -> list[Family]:
 
 def row(family: Family, found: Sequence[Likeness]) -> str:
     """Return the table's row of one tested family: its near neighbours, or the most alike."""
-    near = [each for each in found if each.near]
+    near = [each.family for each in found if each.near]
+    verdict = "no near neighbour"
+    if near:
+        verdict = f"{len(near)} near: {', '.join(near[:SHOWN])}" + (" …" if near[SHOWN:] else "")
     best = found[0]
     edits = f"> {EDITS}" if best.edits is None else str(best.edits)
     cut = " (search cut short)" if best.timed_out else ""
-    verdict = "; ".join(f"{each.family}: {each.why}" for each in near) or "no near neighbour"
     coverage = f"{best.coverage:.0%}{cut}"
     return f"| {family.name} | {best.family} | {edits} | {coverage} | {verdict} |\n"
 

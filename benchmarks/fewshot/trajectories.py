@@ -16,6 +16,8 @@ hydrogens the step may be seven times as long. Times are those of these dynamics
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import lzma
 import os
 import sys
@@ -39,7 +41,7 @@ from kshot.families import load_catalogue
 from kshot.families.catalogue.load import find_family
 from kshot.families.family import Family
 from kshot.families.samplers.accept import Accept, Sieve
-from kshot.families.samplers.base import Surface
+from kshot.families.samplers.base import NoLabelError, Surface
 from kshot.families.samplers.langevin import baoab
 from kshot.labelers import Ledger, label_all, labeler
 
@@ -153,12 +155,19 @@ def drawn(family: Family, run: Run, engine: Labeler) -> list[Structure]:
     Raises:
         UnsuitableError: the dynamics failed, or a bond broke or formed: the family is unsuitable.
     """
-    path = PIECES / f"{family.name}--{run.name}-{run.n}.extxyz"
+    path = PIECES / f"{family.name}--{run.name}-{_digest(family, run)}.extxyz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, _langevin(family, run, engine))
         print(path.name, flush=True)
     return list(read_structures(path))
+
+
+def _digest(family: Family, run: Run) -> str:
+    """Return what changes with all that a piece depends on."""
+    asked = [(member.smiles, member.structure.charge) for member in family.members]
+    settings = [run.temperature, run.n, MASS, STEP, FRICTION, WARM_UP, SPACING, DECIMALS]
+    return hashlib.sha256(json.dumps([asked, settings]).encode()).hexdigest()[:10]
 
 
 def _langevin(family: Family, run: Run, engine: Labeler) -> list[Structure]:
@@ -172,7 +181,10 @@ def _langevin(family: Family, run: Run, engine: Labeler) -> list[Structure]:
         friction=FRICTION,
     )
     stride, skip = round(SPACING / STEP), round(WARM_UP / STEP)
-    visited = [positions for positions, _ in islice(steps, skip, skip + run.n * stride, stride)]
+    try:
+        visited = [x for x, _ in islice(steps, skip, skip + run.n * stride, stride)]
+    except NoLabelError as error:
+        raise UnsuitableError(f"{family.name}, {run.name}: {error}") from error
     sieve = Sieve(run.start, Accept())
     if broken := [why for positions in visited if (why := sieve.broken(positions))]:
         raise UnsuitableError(f"{family.name}, {run.name}: {len(broken)} frames with {broken[0]}")

@@ -49,7 +49,7 @@ class Likeness(NamedTuple):
         """What makes it a near neighbour; empty if it is none."""
         reasons = []
         if self.edits is not None:
-            reasons.append(f"{self.edits} edits apart")
+            reasons.append(f"edits apart: {self.edits}")
         if self.coverage >= COVERED:
             cut = ", search cut short" if self.timed_out else ""
             reasons.append(f"{self.coverage:.0%} of its heavy atoms in common{cut}")
