@@ -9,8 +9,9 @@ from kshot.atoms.files import write
 from kshot.labelers import Ledger, executors, labeler
 from kshot.labelers.analytic import analytic
 from kshot.labelers.examples import water
-from kshot.pipeline import adapt
-from kshot.pipeline.adapt import Request, adapt_file
+from kshot.pipeline import budget
+from kshot.pipeline.adapt import adapt_file
+from kshot.pipeline.request import Request
 from kshot.potentials.model_file import save
 from methanol import METHANOL
 from springs import rattled, start
@@ -77,9 +78,9 @@ def test_failures_are_paid_for(tmp_path, monkeypatch):
     engine = analytic(failures=0.3)
     local = executors.Local()
     candidates = [one.structure for one in rattled(BUDGET)]
-    monkeypatch.setattr(adapt, "labeler", lambda name: engine)
-    monkeypatch.setattr(adapt.executors, "Pool", lambda workers: local)
-    monkeypatch.setattr(adapt, "configurations", lambda *asked: candidates)
+    monkeypatch.setattr(budget, "labeler", lambda name: engine)
+    monkeypatch.setattr(budget.executors, "Pool", lambda workers: local)
+    monkeypatch.setattr(budget, "configurations", lambda *asked, **options: candidates)
     save(start(), tmp_path / "start.kshot")
     write(tmp_path / "methanol.extxyz", [METHANOL])
     request = Request(

@@ -42,7 +42,7 @@ def descriptor(structure: Structure) -> Float64[np.ndarray, " features"]:
     fixed vector per pair of elements folds all histograms into one of fixed length. Per atom, so
     that sizes compare. It is continuous in the positions.
     """
-    i, j, distances = _pairs(structure)
+    i, j, distances = pair_distances(structure)
     near = distances < REACH
     i, j, distances = i[near], j[near], distances[near]
     numbers = structure.numbers
@@ -63,7 +63,10 @@ def descriptors(structures: Sequence[Structure]) -> Float64[np.ndarray, "structu
 
 
 def farthest_points(
-    descriptors: Float[np.ndarray, "points features"], k: int, seed: int = 0
+    descriptors: Float[np.ndarray, "points features"],
+    k: int,
+    seed: int = 0,
+    taken: Float[np.ndarray, "taken features"] | None = None,
 ) -> Int64[np.ndarray, " k"]:
     """Choose ``k`` points, each as far as possible from those chosen before it.
 
@@ -71,6 +74,8 @@ def farthest_points(
         descriptors: one row per point.
         k: how many; at most the number of points.
         seed: the first point is drawn with it; the others follow.
+        taken: points that are chosen already, in the order they were: choosing goes on from them,
+            and nothing is drawn.
 
     Returns:
         Their rows, in the order chosen, none twice.
@@ -81,30 +86,35 @@ def farthest_points(
     points = np.asarray(descriptors, np.float64)
     if not 1 <= k <= len(points):
         raise OptionError(f"k from 1 to the {len(points)} points", f"k = {k}", "Ask for fewer.")
-    chosen = [int(named_generator(seed, "farthest points").integers(len(points)))]
     nearest = np.full(len(points), np.inf)
+    for point in np.empty((0, points.shape[1])) if taken is None else taken:
+        nearest = np.minimum(nearest, ((points - point) ** 2).sum(1))
+    chosen: list[int] = []
     while len(chosen) < k:
+        if np.isfinite(nearest).all():
+            chosen.append(int(nearest.argmax()))
+        else:
+            chosen.append(int(named_generator(seed, "farthest points").integers(len(points))))
         nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(1))
         nearest[chosen[-1]] = -1.0  # below every distance, also among copies
-        chosen.append(int(nearest.argmax()))
     return np.array(chosen, np.int64)
 
 
-def spectrum(structure: Structure) -> Float64[np.ndarray, " values"]:
+def spectrum(structure: Structure, longest: int = LONGEST) -> Float64[np.ndarray, " values"]:
     """Return the sorted distances of each pair of elements, scaled so that norms are RMS values.
 
     Between two structures of one composition the Euclidean distance of their spectra is the root
     mean square difference of their sorted interatomic distances, in Å (or below it, where lists
-    longer than 128 are averaged in blocks). It is never above √2 times the largest displacement of
-    an atom by which one is turned into the other.
+    longer than ``longest`` are averaged in blocks). It is never above √2 times the largest
+    displacement of an atom by which one is turned into the other.
     """
-    i, j, distances = _pairs(structure)
+    i, j, distances = pair_distances(structure)
     numbers = structure.numbers
     codes = np.minimum(numbers[i], numbers[j]) * 128 + np.maximum(numbers[i], numbers[j])
     order = np.lexsort((distances, codes))
     codes, distances = codes[order], distances[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    blocks = [_blocks(part) for part in np.split(distances, starts[1:])]
+    blocks = [_blocks(part, longest) for part in np.split(distances, starts[1:])]
     return np.concatenate(blocks) / np.sqrt(max(len(distances), 1))
 
 
@@ -152,7 +162,7 @@ def _close(
         yield from ((int(row), int(other)) for other in others[distances < tolerance**2])
 
 
-def _pairs(
+def pair_distances(
     structure: Structure,
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """Every pair of atoms once, with its distance in Å: to the nearest image where it repeats."""
@@ -172,11 +182,11 @@ def _direction(code: int) -> Float64[np.ndarray, " channels"]:
     return named_generator(code, "descriptor").normal(size=CHANNELS) / np.sqrt(CHANNELS)
 
 
-def _blocks(values: Float64[np.ndarray, " values"]) -> Float64[np.ndarray, " blocks"]:
+def _blocks(values: Float64[np.ndarray, " values"], longest: int) -> Float64[np.ndarray, " blocks"]:
     """Average a long sorted list in blocks, each weighted by the root of its length."""
-    if len(values) <= LONGEST:
+    if len(values) <= longest:
         return values
-    parts = np.array_split(values, LONGEST)
+    parts = np.array_split(values, longest)
     return np.array([part.mean() * np.sqrt(len(part)) for part in parts])
 
 

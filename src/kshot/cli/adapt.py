@@ -54,7 +54,8 @@ def adapt(
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
     from kshot.fewshot.methods import FINETUNE, USUAL, check_methods
-    from kshot.pipeline.adapt import Request, adapt_file, needed
+    from kshot.pipeline.adapt import adapt_file, needed
+    from kshot.pipeline.request import Request
 
     use_compile_cache()
     methods = tuple(dict.fromkeys([*(method or USUAL), *[FINETUNE] * thorough]))
@@ -101,7 +102,8 @@ def _tell(done: Done, output: Path) -> None:
     record = done.record
     table = Table("method", "energy meV", "forces meV/Å", "", title="left-out frames, RMSE")
     for one in record["candidates"]:
-        marks = ["chosen"] * one["chosen"]
+        alone = len(record["candidates"]) == 1
+        marks = ["the only one tried" if alone else "chosen"] * one["chosen"]
         marks += ["plain baseline"] * one["baseline"]
         energy, forces = one["cv_energy_rmse_eV"], one["cv_force_rmse_eV_per_A"]
         cells = (f"{MEV * energy:.1f}", f"{MEV * forces:.0f}", ", ".join(marks))

@@ -57,6 +57,8 @@ def evaluate(
     tell(tally.lines())
     labelled = [frame.require_labelled() for frame in frames]
     found = judge(load(start_path(what)), labelled, allow=tuple(allow or ()))
+    for warning in found.warnings:
+        typer.secho(f"warning: {warning}", err=True, fg="yellow")
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
         return

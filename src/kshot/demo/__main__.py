@@ -58,8 +58,9 @@ def run(family: str, budget: int, out: Path) -> None:
     """Adapt, test, move, report."""
     from kshot.atoms.files import write
     from kshot.families import find_family, load_catalogue
-    from kshot.pipeline.adapt import Request, adapt_file
+    from kshot.pipeline.adapt import adapt_file
     from kshot.pipeline.page import page_record
+    from kshot.pipeline.request import Request
     from kshot.report import write as write_page
 
     structure = find_family(family, load_catalogue()).members[0].structure

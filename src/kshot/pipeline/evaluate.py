@@ -12,6 +12,7 @@ from jaxtyping import Float
 from kshot.atoms import Failure, Labelled, Labels, Structure
 from kshot.core.errors import DataError
 from kshot.core.units import KCAL_PER_MOL
+from kshot.potentials.coverage import Coverage
 from kshot.potentials.model import Model
 
 
@@ -28,6 +29,9 @@ class Evaluation:
         force_rmse_eV_per_A: per component.
         force_mae_eV_per_A: per component.
         force_cosine: mean cosine between predicted and labelled force on an atom.
+        frames_seen_in_adaptation: frames that the model was adapted to: their errors are no test.
+        frames_beyond_shots: frames that leave what the shots of the adaptation cover.
+        warnings: what to know before the errors are believed.
     """
 
     frames: int
@@ -37,6 +41,9 @@ class Evaluation:
     force_rmse_eV_per_A: float  # noqa: N815
     force_mae_eV_per_A: float  # noqa: N815
     force_cosine: float
+    frames_seen_in_adaptation: int = 0
+    frames_beyond_shots: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def energy_rmse_kcal_per_mol(self) -> float:
@@ -78,7 +85,27 @@ def evaluate(
         rms(ours - theirs),
         float(np.abs(ours - theirs).mean()),
         _cosine(ours, theirs),
+        *_beside_the_shots(model.coverage, [one.structure for one in labelled]),
     )
+
+
+def _beside_the_shots(
+    coverage: Coverage | None, frames: Sequence[Structure]
+) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many frames were adapted to, how many leave the shots, and this in words."""
+    if coverage is None:
+        return 0, 0, ()
+    seen = sum(coverage.has_seen(frame) for frame in frames)
+    ways = [departures for frame in frames if (departures := coverage.departures(frame))]
+    told = []
+    if seen:
+        text = "the model was adapted to them, and their errors are no test"
+        told.append(f"{seen} of {len(frames)} frames were seen in adaptation: {text}")
+    for kind in dict.fromkeys(way.kind for departures in ways for way in departures):
+        words = [way.words for departures in ways for way in departures if way.kind == kind]
+        example = f"; first: {words[0]}"
+        told.append(f"{len(words)} of {len(frames)} frames leave the shots by {kind}{example}")
+    return seen, len(ways), tuple(told)
 
 
 class Errors(NamedTuple):

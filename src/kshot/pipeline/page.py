@@ -51,7 +51,9 @@ def page_record(done: Done) -> dict[str, Any]:
 def sentence(record: dict[str, Any]) -> str:
     """Say in one sentence what was done and how well it does."""
     chosen = record["chosen"]
-    plain = " (a plain baseline: it did best)" if chosen["baseline"] else ""
+    alone = len(record["candidates"]) == 1
+    plain = " (a plain baseline: it did best)" if chosen["baseline"] and not alone else ""
+    plain = " (the only one that was tried)" if alone else plain
     return (
         f"{record['labels']} labels of {record['level'] or 'an unknown level of theory'}; method "
         f"{chosen['method']}{plain}; cross-validated inside the labels: energy "

@@ -75,8 +75,15 @@ def check_structures(
         start.refuse(structure, allow={"levels", *allow})
 
 
-def check_labels(start: Model, labelled: Sequence[Labelled]) -> list[str]:
+def check_labels(
+    start: Model, labelled: Sequence[Labelled], allow: Collection[str] = ()
+) -> list[str]:
     """Raise unless labels can be adapted to; return what the user should know.
+
+    Args:
+        start: what is to be adapted.
+        labelled: with their labels.
+        allow: ``"levels"`` lets labels of several levels of theory through.
 
     Raises:
         TaskError: too few, or of several levels of theory.
@@ -87,14 +94,18 @@ def check_labels(start: Model, labelled: Sequence[Labelled]) -> list[str]:
         todo = "Add labels, or give a structure and --budget."
         raise TaskError(f"{FEWEST} labels or more", str(len(labelled)), todo)
     levels = {one.labels.fingerprint.text for one in labelled if one.labels.fingerprint}
-    if len(levels) > 1:
+    if len(levels) > 1 and "levels" not in allow:
         got = f"{len(levels)} levels"
-        raise TaskError("labels of one level of theory", got, "Adapt to one of them.")
+        raise TaskError(
+            "labels of one level of theory", got, "Adapt to one of them, or --allow levels."
+        )
     for number, one in enumerate(labelled):
         if not (np.isfinite(one.labels.energy) and np.isfinite(one.labels.forces).all()):
             todo = "Leave the frame out, or label it again."
             raise DataError("finite labels", f"frame {number} with others", todo)
     notes = _duplicates(labelled)
+    if len(levels) > 1:
+        notes.append(f"labels of {len(levels)} levels of theory count as one")
     _check_units(start, labelled)
     return notes
 

@@ -11,7 +11,7 @@ from kshot.fewshot.adapt import Adapted
 from kshot.fewshot.adapt import adapt as adapt_model
 from kshot.fewshot.methods import USUAL
 from kshot.pipeline.preflight import check_labels, check_structures
-from kshot.pipeline.seen import seen_in
+from kshot.pipeline.seen import remembered, seen_in
 from kshot.potentials.model import Model
 from kshot.potentials.model_file import load
 from kshot.potentials.model_starts import start_path
@@ -47,4 +47,6 @@ def adapt(
     found = adapt_model(
         model, labelled, methods=methods, keep=keep, seed=seed, cache=kept_rows_folder()
     )
-    return found.with_model(found.model.with_(seen=model.seen.joined(seen_in(labelled))))
+    seen = model.seen.joined(seen_in(labelled))
+    record = {**model.record, **remembered(model, labelled)}
+    return found.with_model(found.model.with_(seen=seen, record=record))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from kshot.atoms import Labelled
-from kshot.potentials.model import Seen
+from kshot.potentials.coverage import coverage_of
+from kshot.potentials.model import Model, Seen
 
 
 def seen_in(frames: Sequence[Labelled]) -> Seen:
@@ -17,6 +19,12 @@ def seen_in(frames: Sequence[Labelled]) -> Seen:
         multiplicities=tuple(sorted({one.structure.multiplicity for one in frames})),
         levels=tuple(sorted(levels)),
     )
+
+
+def remembered(start: Model, frames: Sequence[Labelled]) -> dict[str, Any]:
+    """Return what the record of an adapted model keeps of its shots: which they are, and where."""
+    shots = [one.structure for one in frames]
+    return {"coverage": coverage_of(shots, start.coverage).to_json()}
 
 
 def one_scaffold(frames: Sequence[Labelled]) -> list[Labelled]:

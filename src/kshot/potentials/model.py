@@ -18,6 +18,7 @@ from kshot.atoms.e0s import E0s
 from kshot.atoms.elements import symbol
 from kshot.core.errors import OptionError, UnseenError
 from kshot.potentials.base import Potential
+from kshot.potentials.coverage import Coverage, coverage_in
 from kshot.potentials.model_potential import describe
 from kshot.potentials.model_predict import Program, predict_all, programs
 from kshot.potentials.model_tree import flatten
@@ -101,6 +102,11 @@ class Model:
             whole.update(arrays[name].tobytes())
         return whole.hexdigest()
 
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """What the shots of its adaptation cover, as its record tells; None of a start."""
+        return coverage_in(self.record)
+
     def with_(self, **changes: Any) -> Model:  # noqa: ANN401 - fields of every type
         """Return a copy with some fields changed."""
         return replace(self, **changes)
@@ -175,6 +181,8 @@ class Model:
     def calculator(self, *, allow: Collection[str] = ()) -> ModelCalculator:
         """Return an ASE calculator: energy, forces, and stress where all directions repeat.
 
+        That of an adapted model warns once where configurations leave what its shots cover.
+
         Args:
             allow: which of `KINDS` may be unseen.
         """
@@ -186,6 +194,7 @@ class Model:
             E0s(self.e0s, "dictionary"),
             self.dtype,
             lambda structure: self.refuse(structure, allow=allow),
+            self.coverage,
         )
 
 

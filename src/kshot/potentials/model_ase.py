@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,12 +19,14 @@ from kshot.atoms.graph import Graph, Size, graph, pad, rung
 from kshot.atoms.spin import charge_and_spin
 from kshot.core.errors import DataError
 from kshot.potentials.base import Potential
+from kshot.potentials.coverage import Coverage, CoverageWarning, Departure
 from kshot.potentials.derived import energy_and_forces, stress
 from kshot.potentials.model_predict import require_precision
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+CALLS_BETWEEN_LOOKS = 10  # at a configuration: what the shots cover is not left within 5 fs
 SLACK = 1.25  # room for edges, of what the first call needs: no trajectory has to recompile
 
 
@@ -36,6 +39,8 @@ class ModelCalculator(Calculator):
     Attributes:
         size: the room of the padded graph; grows, with a new compilation, if it must.
         compilations: how many sizes there have been.
+        departures: how the first configuration that left what the shots cover did so; looked for
+            in every tenth one.
     """
 
     # ASE reads it from the class, and annotates it as an instance's
@@ -53,15 +58,17 @@ class ModelCalculator(Calculator):
         e0s: E0s,
         dtype: np.dtype,
         refuse: Callable[[Structure], None],
+        coverage: Coverage | None = None,
     ) -> None:
         """Keep the model's parts; nothing is computed before the first call."""
         super().__init__()
         require_precision(dtype)
         self.potential, self._params, self._e0s, self._dtype = potential, params, e0s, dtype
-        self._refuse = refuse
+        self._refuse, self._coverage = refuse, coverage
         self._checked: tuple[Any, ...] = ()
         self.size = Size(0, 0)
-        self.compilations = 0
+        self.compilations = self._calls = 0
+        self.departures: tuple[Departure, ...] = ()
 
     def calculate(
         self,
@@ -81,6 +88,7 @@ class ModelCalculator(Calculator):
         if kind != self._checked:
             self._refuse(structure)
             self._checked = kind
+        self._look(structure)
         padded = self._padded(structure)
         energy, forces = _run(self.potential, self._params, padded)
         total = float(energy) + self._e0s.sum(structure)
@@ -89,6 +97,18 @@ class ModelCalculator(Calculator):
         if "stress" in properties and structure.pbc.all():
             full = np.asarray(_stress(self.potential, self._params, padded), np.float64)
             self.results["stress"] = full.ravel()[[0, 4, 8, 5, 2, 1]]
+
+    def _look(self, structure: Structure) -> None:
+        """Warn, once, where a configuration leaves what the shots cover; look now and then."""
+        look = self._calls % CALLS_BETWEEN_LOOKS == 0
+        self._calls += 1
+        if self._coverage is None or self.departures or not look:
+            return
+        self.departures = self._coverage.departures(structure)
+        if self.departures:
+            words = "; ".join(departure.words for departure in self.departures)
+            message = f"the model was adapted to nothing like this: {words}"
+            warnings.warn(message, CoverageWarning, stacklevel=2)
 
     def _padded(self, structure: Structure) -> Graph:
         bare = graph(structure, self.potential.cutoff, self._dtype)
