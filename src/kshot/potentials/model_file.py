@@ -187,6 +187,8 @@ def read(path: Path | str) -> tuple[dict[str, Any], bytes]:
 def summary(path: Path | str) -> dict[str, Any]:
     """Return what a file holds, for people and JSON; of a delta, what it changes.
 
+    What an adaptation's shots cover is left out: see `kshot.potentials.coverage`.
+
     Raises:
         ModelFileError: damaged, edited, or of a newer schema.
     """
@@ -210,7 +212,7 @@ def summary(path: Path | str) -> dict[str, Any]:
         "e0s_eV": content["e0s"],
         "digest": content["digest"],
         "manifest": content["manifest"],
-        "record": content["record"],
+        "record": {name: v for name, v in content["record"].items() if name != "coverage"},
     }
 
 
