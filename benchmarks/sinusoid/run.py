@@ -36,6 +36,7 @@ def job(name: str, shots: int, seed: int, scale: float) -> dict:
     import jax
     from contestants import CONTESTANTS
 
+    from kshot import meta
     from kshot.meta import problems
     from kshot.meta.train import train
 
@@ -45,7 +46,10 @@ def job(name: str, shots: int, seed: int, scale: float) -> dict:
     began = time.process_time()
     state = algorithm.init(contestant.init(jax.random.key(seed)), key=seed)
     if steps:
-        stream = lambda key: problems.sinusoids(key, META_BATCH, shots, 10)  # noqa: E731
+
+        def stream(key: jax.Array) -> meta.Task:
+            return problems.sinusoids(key, META_BATCH, shots, 10)
+
         state = train(algorithm, state, stream, steps, seed=seed, progress="none").state
     spent = time.process_time() - began
     # a state carries its own rule: each variant starts from the trained parameters with its own.
@@ -56,7 +60,8 @@ def job(name: str, shots: int, seed: int, scale: float) -> dict:
     chosen = pick(variants, validation)
     test = problems.sinusoids(jax.random.key(2), TEST_TASKS, shots, QUERY)
     record = {"algorithm": name, "shots": shots, "seed": seed, "outer_steps": steps}
-    return record | {"cpu_seconds": spent, "steps": measure(variants, chosen, test)}
+    record |= {"cpu_seconds": spent, "steps": measure(variants, chosen, test)}
+    return record | {"validation": validated(variants, chosen, validation)}
 
 
 def errors(algorithm: object, state: object, tasks: object) -> object:
@@ -96,6 +101,17 @@ def measure(variants: dict, chosen: dict[int, str], tasks: object) -> dict:
             "variant": name,
         }
     return out
+
+
+def validated(variants: dict, chosen: dict[int, str], tasks: object) -> dict[int, float]:
+    """Return, per number of steps, the mean validation error: what settings are chosen by."""
+    import numpy as np
+
+    means = {name: errors(*variants[name], tasks).mean(0) for name in set(chosen.values())}
+    return {
+        steps: float(np.nan_to_num(means[name][steps], nan=np.inf))
+        for steps, name in chosen.items()
+    }
 
 
 def path_of(name: str, shots: int, seed: int) -> Path:

@@ -28,6 +28,35 @@ def load() -> dict[str, dict[int, list[dict]]]:
     return found
 
 
+def chosen_on_validation(records: dict[str, dict[int, list[dict]]], family: str) -> dict:
+    """Return K → rows of an algorithm whose number of inner steps validation tasks have chosen.
+
+    For every seed and number of test steps, the setting with the least validation error.
+    """
+    rows: dict[int, list[dict]] = {}
+    names = [name for name in records if name.startswith(f"{family}, k=")]
+    for shots in SHOTS:
+        for seed in sorted({r["seed"] for name in names for r in records[name][shots]}):
+            settings = [r for name in names for r in records[name][shots] if r["seed"] == seed]
+            best = {
+                str(s): min(settings, key=lambda r, s=str(s): r["validation"][s])
+                for s in EVAL_STEPS
+            }
+            rows.setdefault(shots, []).append(
+                {
+                    **settings[0],
+                    "algorithm": f"{family}, k chosen on validation tasks",
+                    "outer_steps": max(r["outer_steps"] for r in settings),
+                    "cpu_seconds": sum(r["cpu_seconds"] for r in settings),
+                    "steps": {
+                        s: {**r["steps"][s], "variant": r["algorithm"].removeprefix(f"{family}, ")}
+                        for s, r in best.items()
+                    },
+                }
+            )
+    return rows
+
+
 def cell(records: list[dict], steps: int) -> str:
     """Return mean ± standard deviation over seeds, and how many tasks diverged."""
     rows = [r["steps"][str(steps)] for r in records]
@@ -113,6 +142,8 @@ def picture(found: dict) -> None:
 def main() -> None:
     """Write results.md and results.png."""
     found = load()
+    rows = chosen_on_validation(found, "maml")
+    found[next(iter(rows.values()))[0]["algorithm"]] = rows
     (HERE / "results.md").write_text(markdown(found))
     picture(found)
     print(f"wrote {HERE / 'results.md'} and results.png")

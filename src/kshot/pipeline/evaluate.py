@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from kshot.atoms import Failure, Labelled, Labels, Structure
+from kshot.atoms import Labelled
 from kshot.core.errors import DataError
 from kshot.core.units import KCAL_PER_MOL
 from kshot.potentials.coverage import Coverage
@@ -109,7 +109,7 @@ def _beside_the_shots(
 
 
 class Errors(NamedTuple):
-    """Root mean square errors, energies in eV less one constant, force components in eV/Å."""
+    """Root mean square errors: of total energies in eV, of force components in eV/Å."""
 
     energy: float
     forces: float
@@ -122,35 +122,28 @@ class Comparison(NamedTuple):
     parity: dict[str, dict[str, list[float]]]
 
 
-def compare(
-    models: Mapping[str, Model],
-    frames: Sequence[Structure],
-    labels: Sequence[Labels | Failure],
-) -> Comparison:
-    """Return errors of models on frames, each model's energies less its own mean error.
+def compare(models: Mapping[str, Model], test: Sequence[Labelled]) -> Comparison:
+    """Return errors of models on labelled frames; nothing is fitted to these.
 
-    An unadapted model knows nothing of the level of theory's shift: a constant is taken off all.
+    Args:
+        models: by name.
+        test: energies in eV, of the level of theory that the models are for.
     """
-    pairs = [
-        (frame, label)
-        for frame, label in zip(frames, labels, strict=True)
-        if not isinstance(label, Failure)
-    ]
-    energies = np.array([label.energy for _, label in pairs])
-    forces = np.concatenate([label.forces for _, label in pairs])
+    structures = [frame.structure for frame in test]
+    energies = np.array([frame.labels.energy for frame in test])
+    forces = np.concatenate([frame.labels.forces for frame in test])
     errors: dict[str, Errors] = {}
     parity = {
         "energy": {"label": (energies - energies.mean()).tolist()},
         "forces": {"label": forces.ravel().tolist()},
     }
     for name, model in models.items():
-        allow = ("charges", "multiplicities", "levels")
-        said = model.predict([frame for frame, _ in pairs], allow=allow)
-        off = np.array([one.energy for one in said]) - energies
-        ours = np.concatenate([one.forces for one in said])
-        errors[name] = Errors(rms(off - off.mean()), rms(ours - forces))
-        parity["energy"][name] = (energies + off - off.mean() - energies.mean()).tolist()
-        parity["forces"][name] = ours.ravel().tolist()
+        predictions = model.predict(structures, allow=("charges", "multiplicities", "levels"))
+        residual = np.array([prediction.energy for prediction in predictions]) - energies
+        predicted = np.concatenate([prediction.forces for prediction in predictions])
+        errors[name] = Errors(rms(residual), rms(predicted - forces))
+        parity["energy"][name] = (energies + residual - energies.mean()).tolist()
+        parity["forces"][name] = predicted.ravel().tolist()
     return Comparison(errors, parity)
 
 
