@@ -46,6 +46,7 @@ class Graph(NamedTuple):
         charge: in elementary charges.
         multiplicity: 2S + 1.
         cell: rows in Å; zeros where nothing repeats.
+        owner: which structure an atom belongs to: 0 where there is one only, −1 for padding.
     """
 
     numbers: Int[np.ndarray | jax.Array, "*batch atoms"]
@@ -57,6 +58,7 @@ class Graph(NamedTuple):
     charge: Int[np.ndarray | jax.Array, "*batch"]
     multiplicity: Int[np.ndarray | jax.Array, "*batch"]
     cell: Float[np.ndarray | jax.Array, "*batch 3 3"]
+    owner: Int[np.ndarray | jax.Array, "*batch atoms"]
 
     @property
     def real(self) -> Bool[np.ndarray | jax.Array, "*batch atoms"]:
@@ -67,6 +69,12 @@ class Graph(NamedTuple):
     def size(self) -> Size:
         """The room it has."""
         return Size(self.numbers.shape[-1], self.senders.shape[-1])
+
+    @property
+    def together(self) -> Bool[np.ndarray | jax.Array, "*batch atoms atoms"]:
+        """Which atoms are real and of one structure, each with itself too."""
+        same = self.owner[..., :, None] == self.owner[..., None, :]
+        return same & (self.owner >= 0)[..., None]
 
     def vectors(self) -> Float[np.ndarray | jax.Array, "edges 3"]:
         """Return each edge's vector in Å, of one graph that is not stacked."""
@@ -96,6 +104,7 @@ def graph(structure: Structure, cutoff: float, dtype: np.typing.DTypeLike = np.f
         charge=whole(structure.charge),
         multiplicity=whole(structure.multiplicity),
         cell=cell.astype(dtype),
+        owner=np.zeros(len(structure), np.int32),
     )
 
 
@@ -121,6 +130,7 @@ def pad(one: Graph, size: Size, cutoff: float) -> Graph:
         senders=rest(one.senders),
         receivers=rest(one.receivers),
         shifts=np.concatenate([one.shifts, shifts]),
+        owner=np.pad(one.owner, (0, atoms), constant_values=-1),
     )
 
 

@@ -7,6 +7,7 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from kshot.atoms import Structure
 from kshot.atoms.graph import Graph
 
 
@@ -27,6 +28,9 @@ class Potential(eqx.Module):
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree:
         """Return random parameters."""
+
+    def refuse(self, structure: Structure) -> None:  # noqa: B027 - most refuse nothing
+        """Raise `kshot.core.errors.StructureError` if it can never compute such a structure."""
 
     @abc.abstractmethod
     def energies(self, params: PyTree, graph: Graph) -> Float[Array, " atoms"]:

@@ -65,4 +65,5 @@ def _counted_through(graphs: Sequence[Graph], starts: Int[np.ndarray, " n"]) -> 
     for name in ("senders", "receivers"):
         moved = [getattr(g, name) + start for g, start in zip(graphs, starts[:-1], strict=True)]
         one[name] = np.concatenate(moved).astype(np.int32)
+    one["owner"] = np.repeat(np.arange(len(graphs)), np.diff(starts)).astype(np.int32)
     return Graph(edges=np.asarray(len(one["senders"]), np.int32), **one)

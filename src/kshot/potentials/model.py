@@ -136,9 +136,11 @@ class Model:
 
         Raises:
             UnseenError: it has not, and that was not allowed.
+            StructureError: the potential can never compute it.
         """
         if unknown := sorted(set(allow) - set(KINDS)):
             raise OptionError(f"allow: any of {', '.join(KINDS)}", f"{unknown}", "Drop the rest.")
+        self.potential.refuse(structure)
         present = {int(z) for z in structure.numbers}
         if missing := sorted(present - set(self.potential.elements) | present - set(self.e0s)):
             todo = "Nothing allows these: train a start that has them."

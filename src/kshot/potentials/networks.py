@@ -147,6 +147,7 @@ def _init(potential: Network, key: PRNGKeyArray) -> PyTree:
         charge=jnp.asarray(0, jnp.int32),
         multiplicity=jnp.asarray(1, jnp.int32),
         cell=jnp.zeros((3, 3)),
+        owner=jnp.zeros(2, jnp.int32),
     )
     with _their_ways():
         return potential.network.init(key, _as_mlip(lone))
