@@ -29,7 +29,7 @@ class Potential(eqx.Module):
     def init(self, key: PRNGKeyArray) -> PyTree:
         """Return random parameters."""
 
-    def refuse(self, structure: Structure) -> None:  # noqa: B027 - most refuse nothing
+    def refuse(self, structure: Structure) -> None:
         """Raise `kshot.core.errors.StructureError` if it can never compute such a structure."""
 
     @abc.abstractmethod
