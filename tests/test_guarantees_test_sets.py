@@ -9,7 +9,8 @@ import pytest
 
 from kshot.atoms import Labelled, Labels
 from kshot.pipeline.evaluate import evaluate
-from kshot.pipeline.study import Setting, closed_form
+from kshot.pipeline.study import Row, draws_of, pool_of
+from kshot.pipeline.study.closed import closed_form
 from kshot.potentials.model import Model
 from springs import rattled, start
 
@@ -37,14 +38,19 @@ def test_a_constant_in_test_energies_is_an_error_and_so_is_one_in_forces():
     assert off.force_mae_eV_per_A == pytest.approx(0.2, abs=1e-4)
 
 
+def studied(frames: Sequence[Labelled]) -> list[Row]:
+    """The rows of one draw of six shots."""
+    [draw] = draws_of(pool_of("springs", frames, 6), (6,), 1)
+    return closed_form(start(), draw, (6,))
+
+
 def test_a_study_is_tested_on_frames_that_taught_it_nothing():
     shots, test = rattled(8, 0, "shots-1"), rattled(6, 1, "test-same")
     wrong = [
         Labelled(one.structure, Labels(one.labels.energy + 20.0, one.labels.forces)) for one in test
     ]
-    setting = Setting((6,), (0,), 6)
-    sound, poisoned = (closed_form(start(), [*shots, *some], setting) for some in (test, wrong))
-    taught = ("method", "cv", "factor", "steps")
+    sound, poisoned = (studied([*shots, *part]) for part in (test, wrong))
+    taught = ("method", "expected_energy", "expected_forces", "factor", "steps")
     for before, after in zip(sound, poisoned, strict=True):
         assert [before.get(name) for name in taught] == [after.get(name) for name in taught]
         assert before["energy"] < 2
@@ -59,7 +65,6 @@ def test_a_study_sees_every_test_frame_and_no_shot():
         Labelled(one.structure, Labels(one.labels.energy + 20.0, one.labels.forces))
         for one in shots
     ]
-    rows = closed_form(start(), [*lifted, *test], Setting((6,), (0,), 6))
-    for row in rows:
+    for row in studied([*lifted, *test]):
         # every shot is 20 eV too high, so every prediction of a test frame is.
         assert np.isclose(row["energy"], 20, atol=2)

@@ -13,13 +13,12 @@ from kshot import meta
 from kshot.atoms import Labelled
 from kshot.atoms.files import write
 from kshot.cli.main import app
-from kshot.core.errors import KshotError, OptionError, TaskError, UnknownNameError
+from kshot.core.errors import KshotError, OptionError, UnknownNameError
 from kshot.fewshot.inner import inner_of
 from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds
-from kshot.pipeline.study import load_study, support_and_test
-from kshot.pipeline.study_table import against, labels_needed
+from kshot.pipeline.study import load_study
 from kshot.pipeline.train import clock
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
@@ -53,41 +52,41 @@ def study(tmp_path: Path) -> Path:
     params = potential.init(jax.random.key(0))
     start = Model(potential, params, {1: -1.0, 6: -2.0, 8: -3.0}, Seen((1, 6, 8)))
     save(start, tmp_path / "start.kshot")
-    write(tmp_path / "methanol.extxyz", [*trajectory("a", 12, 0), *trajectory("b", 8, 1)])
+    write(tmp_path / "methanol.extxyz", [*trajectory("a", 21, 0), *trajectory("b", 8, 1)])
     config = tmp_path / "study.yaml"
     config.write_text(
         f"start: {tmp_path}/start.kshot\n"
         f"frames: {{methanol: {tmp_path}/methanol.extxyz}}\n"
-        f"shots: [3, 10]\nseeds: [0, 1]\ntest: 6\nfolder: {tmp_path}/study\n"
+        f"shots: [3, 10]\ndraws: 2\ntest: 6\nbeside: [analytic]\nfolder: {tmp_path}/study\n"
     )
     return config
 
 
 def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path):
     rows = json.loads(call("eval", study, "--json"))
-    assert {(one["k"], one["seed"]) for one in rows} == {(3, 0), (3, 1), (10, 0), (10, 1)}
-    assert {one["method"] for one in rows} == {"kshot", "shift", "head", "uniform", "meta"}
-    of = lambda method, k: np.mean(  # noqa: E731
-        [one["forces"] for one in rows if (one["method"], one["k"]) == (method, k)]
-    )
-    assert of("kshot", 10) < of("shift", 10)
+    assert {(row["k"], row["draw"]) for row in rows} == {(3, 0), (3, 1), (10, 0), (10, 1)}
+    methods = {"kshot", "shift", "head", "uniform", "meta", "analytic + shift"}
+    assert {row["method"] for row in rows} == methods
+    errors = {
+        method: np.mean(
+            [row["forces"] for row in rows if (row["method"], row["k"]) == (method, 10)]
+        )
+        for method in methods
+    }
+    assert errors["analytic + shift"] < 1e-6 < errors["kshot"] < errors["shift"]
     page = (tmp_path / "study" / "results.md").read_text()
-    assert "| zero-shot + shift |" in page
+    assert "| zero-shot + shift (plain baseline) | 1 |" in page
+    assert "no two draws share a label" in page
+    assert f"{1e3 * errors['kshot']:.1f} [" in page
     assert (tmp_path / "study" / "results.png").stat().st_size > 1000
     card = call("models", "card", tmp_path / "start.kshot", "--study", tmp_path / "study")
     assert "- elements H C O; charges +0; multiplicities 1" in card
-    assert f"{1e3 * of('kshot', 10):.1f}" in card
+    assert f"{1e3 * errors['kshot']:.1f} [" in card
     assert "The hardest of them: methanol" in card
     kept = tmp_path / "study" / "results" / "closed-methanol.json"
     before = kept.stat().st_mtime_ns
     assert json.loads(call("eval", study, "--json")) == rows
     assert kept.stat().st_mtime_ns == before
-    # another seed is paid for alone; other numbers of shots are another study.
-    more = json.loads(call("eval", study, "--set", "seeds=[0,1,2]", "--json"))
-    assert more[: len(rows)] == rows
-    assert {one["seed"] for one in more[len(rows) :]} == {2}
-    again = json.loads(call("eval", study, "--set", "shots=[3]", "--json"))
-    assert {one["k"] for one in again} == {3}
 
 
 def test_a_card_without_a_study_says_so():
@@ -96,51 +95,11 @@ def test_a_card_without_a_study_says_so():
     assert card.endswith("No study of this start is known.\n\n")
 
 
-def test_methods_are_compared_on_the_same_families_with_the_same_labels():
-    case = {"k": 5, "seed": 0, "forces": 0.1}
-    rows = [
-        {"family": "a", "method": "kshot", "energy": 0.01, **case},
-        {"family": "a", "method": "kshot", "energy": 9.0, **case, "seed": 1},
-        {"family": "b", "method": "kshot", "energy": 9.0, **case},
-        {"family": "a", "method": "shift", "energy": 0.025, **case, "forces": 0.3},
-    ]
-    assert against(rows)[-1] == "| zero-shot + shift | 1 | 2.50, 3.00 |"
-
-
-@pytest.mark.parametrize(
-    ("errors", "told"),
-    [
-        ({5: [10, 12], 10: [9, 9]}, "≤ 5"),
-        ({5: [50, 60], 10: [30, 60], 20: [20, 30]}, "20"),
-        ({5: [20], 10: [60]}, "> 10"),  # what holds at five by chance does not count
-        ({}, ""),
-    ],
-)
-def test_labels_needed_are_those_from_which_on_the_error_stays_below(errors, told):
-    rows = [
-        {"family": "f", "method": "kshot", "k": k, "energy": value / 1e3}
-        for k, values in errors.items()
-        for value in values
-    ]
-    lines = labels_needed([*rows, {"family": "f", "method": "shift", "k": 5, "energy": 1.0}])
-    assert lines[-1] == f"| f | {told} | > 5 |" if errors else lines[-1] == "| f | > 5 |"
-
-
-def test_test_frames_are_of_other_trajectories():
-    frames = [*trajectory("a", 4, 0), *trajectory("b", 9, 1), *trajectory("c", 2, 2)]
-    pool, asked = support_and_test(frames, 5)
-    names = [{one.structure.info["trajectory"] for one in part} for part in (pool, asked)]
-    assert names == [{"a"}, {"b", "c"}]
-    assert len(asked) == 5
-    with pytest.raises(TaskError, match="two trajectories"):
-        support_and_test(frames[:4], 2)
-
-
 def test_a_study_names_what_it_is_about(study: Path):
     with pytest.raises(ConfigError, match="either training or frames"):
         load_study(StudyConfig())
-    with pytest.raises(ConfigError, match="did you mean 'seeds'"):
-        load_config(study, ("seed=[1]",), StudyConfig)
+    with pytest.raises(ConfigError, match="did you mean 'draws'"):
+        load_config(study, ("draw=1",), StudyConfig)
     with pytest.raises(KshotError, match="labelled frames to judge on"):
         call("eval", "bio-small")
 

@@ -1,13 +1,13 @@
-"""Every algorithm of the engine, meta-trained from one start, judged on held-out families.
+"""Every algorithm of the engine, meta-trained from one start, judged on development families.
 
-    python benchmarks/fewshot/algorithms.py [--steps 100] [--seeds 2] [--algorithms maml …]
+    python benchmarks/fewshot/algorithms.py [--steps 100] [--draws 3] [--algorithms maml …]
 
 All start from the same jointly trained parameters and see the same tasks: ten frames of a small
 molecule to adapt on, ten to be judged on. Inner rates are those that adapt the start best to
-validation families before any meta-training. Judged at K = 10 on the held-out families that are
-small enough, as in ``run.py``, whose closed-form rows stand beside. Writes one file per algorithm
-into ``results/algorithms/`` and the page ``algorithms.md``, of each the longest training so far;
-run again, it goes on.
+validation families before any meta-training. Judged at K = 10 on development families that are
+small enough, with the draws of ``run.py --development``, whose closed-form rows stand beside.
+Writes one file per algorithm into ``development/algorithms/`` and the page ``algorithms.md``, of
+each the longest training so far; run again, it goes on.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gradient import shifted
+from run import SHOTS, SUFFIX, TEST
 
 from kshot.atoms import Labelled
+from kshot.atoms.files import read_labelled
 from kshot.core.cache import use_compile_cache
 from kshot.core.whole import whole
 from kshot.fewshot.adapt import to_pieces
@@ -38,8 +40,8 @@ from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
 from kshot.pipeline.families import chosen
 from kshot.pipeline.meta import as_scaffolds, meta_stage
-from kshot.pipeline.study import held_out_frames, order_of, result, support_and_test
-from kshot.pipeline.study_table import read_results
+from kshot.pipeline.study import Draw, draws_of, pool_of, tested
+from kshot.pipeline.study.store import read_rows
 from kshot.pipeline.train import prepare
 from kshot.potentials.model import Model
 from kshot.potentials.model_file import load
@@ -48,8 +50,10 @@ from kshot.potentials.packed import pack
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "bio-small.yaml"
-RESULTS = HERE / "results" / "algorithms"
-K, TEST, MOST_ATOMS, ADAPT_STEPS, WATCHED = 10, 40, 12, 20, 6
+RESULTS = HERE / "development" / "algorithms"
+FRAMES = HERE / "frames" / "development"
+FAMILIES = ("side-chain-his", "uracil")  # of at most MOST_ATOMS atoms
+K, MOST_ATOMS, ADAPT_STEPS, WATCHED = 10, 12, 20, 6
 RATES = {"adam": (3e-4, 1e-3, 3e-3), "sgd": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)}
 PRECISIONS = (1.0, 1e-2, 1e-3, 1e-4, 1e-5)
 PRIORS = {
@@ -68,7 +72,7 @@ class Ground(NamedTuple):
     start: Model
     training: Mapping[str, Sequence[Labelled]]
     validation: Mapping[str, Sequence[Labelled]]
-    held_out: Mapping[str, Sequence[Labelled]]
+    held_out: Mapping[str, Sequence[Labelled]]  # development families
     tasks: TaskBatches  # of validation families, with room for the held-out ones
 
 
@@ -76,7 +80,7 @@ def main() -> None:
     """Run every algorithm that has no result yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=100, help="outer steps")
-    parser.add_argument("--seeds", type=int, default=2, help="choices of the shots")
+    parser.add_argument("--draws", type=int, default=3, help="choices of the shots")
     parser.add_argument("--algorithms", nargs="*", choices=ALGORITHMS, default=ALGORITHMS)
     parser.add_argument("--precisions", action="store_true", help="only show what priors do")
     options = parser.parse_args()
@@ -92,7 +96,7 @@ def main() -> None:
         ground = prepared(start)
         rates = tuned_rates(ground)
         for name in wanted:
-            found = run(name, ground, rates, options.steps, options.seeds)
+            found = run(name, ground, rates, options.steps, options.draws)
             with whole(RESULTS / f"{name}-{options.steps}.json") as part:
                 part.write_text(json.dumps(found) + "\n")
             write_page(start)
@@ -124,12 +128,7 @@ def prepared(start: Model) -> Ground:
     ]
     drawn = config.data.model_copy(update={"draws": tuple(small)})
     data = prepare(config.model_copy(update={"data": drawn}), chosen(config.families))
-    held_out = held_out_frames(config)
-    small = {
-        name: frames
-        for name, frames in held_out.items()
-        if max(len(one.structure) for one in frames) <= MOST_ATOMS
-    }
+    small = {name: list(read_labelled(FRAMES / f"{name}{SUFFIX}")) for name in FAMILIES}
     streams = {"tasks": batches(start, data.validation), "held out": batches(start, small)}
     tasks = of_one_room(streams)["tasks"]
     return Ground(start, data.training, data.validation, small, tasks)
@@ -189,8 +188,8 @@ def show_precisions(ground: Ground) -> None:
             print(f"{name}, precision {precision:g}: {np.mean(losses):.4f}", flush=True)
 
 
-def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds: int) -> dict:
-    """Return the errors of one algorithm on the held-out families, and what it took."""
+def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, draws: int) -> dict:
+    """Return the errors of one algorithm on the development families, and what it took."""
     config = config_of(name, rates["sgd" if name in LEARNS_RATES else "adam"], steps)
     begun, lines = time.perf_counter(), []
 
@@ -206,7 +205,10 @@ def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds
     inner = inner_of(model)
     assert inner is not None
     rows = [
-        row for family in ground.held_out for row in judged(model, inner, ground, family, seeds)
+        row
+        for family, frames in ground.held_out.items()
+        for draw in draws_of(pool_of(family, frames, TEST), SHOTS, draws)
+        for row in judged(model, inner, ground, draw)
     ]
     return {
         "algorithm": name,
@@ -219,21 +221,19 @@ def run(name: str, ground: Ground, rates: Mapping[str, float], steps: int, seeds
     }
 
 
-def judged(model: Model, inner: Inner, ground: Ground, family: str, seeds: int) -> list[dict]:
-    """Return one result per seed, before and after adaptation."""
-    pool, asked = support_and_test(ground.held_out[family], TEST)
+def judged(model: Model, inner: Inner, ground: Ground, draw: Draw) -> list[dict]:
+    """Return the rows of one draw, before and after adaptation."""
     algorithm = inner.algorithm()
-    state = inner.state(algorithm, model.params)
-    told = []
-    for seed in range(seeds):
-        shots = [pool[i] for i in order_of(seed, len(pool))[:K]]
-        frames = to_pieces(model, shots)
-        packed = pack(frames, ground.tasks.room, K, model.potential.cutoff, np.float32)
-        adapted = algorithm.adapt(state, packed, inner.steps)
-        for when, params in (("before", model.params), ("after", adapted)):
-            found = result(when, K, seed, shifted(model, params, shots), asked)
-            told.append(found | {"family": family})
-    return told
+    shots = draw.shots[:K]
+    frames = to_pieces(model, shots)
+    packed = pack(frames, ground.tasks.room, K, model.potential.cutoff, np.float32)
+    adapted = algorithm.adapt(inner.state(algorithm, model.params), packed, inner.steps)
+    more = {"family": draw.family, "draw": draw.number}
+    return [
+        row
+        for when, params in (("before", model.params), ("after", adapted))
+        for row in tested(shifted(model, params, shots), draw, when, K, **more)
+    ]
 
 
 def results(start: Model) -> list[dict]:
@@ -248,15 +248,15 @@ def write_page(start: Model) -> None:
     if not done:
         return
     families = sorted({row["family"] for one in done for row in one["rows"]})
-    seeds = 1 + max(row["seed"] for one in done for row in one["rows"])
+    draws = 1 + max(row["draw"] for one in done for row in one["rows"])
     lines = [
-        "# Every algorithm of the engine on held-out families",
+        "# Every algorithm of the engine on development families",
         "",
         "Made by `python benchmarks/fewshot/algorithms.py`; not to be edited.",
         "",
         f"From the start `{start.digest[:12]}`, each outer step on a task of {K} + {K} frames of",
-        f"at most {MOST_ATOMS} atoms; then K = {K}, {seeds} seeds, on {', '.join(families)}.",
-        "Energy meV, forces meV/Å; mean over families, ± standard deviation over seeds in one.",
+        f"at most {MOST_ATOMS} atoms; then K = {K}, {draws} draws, on {', '.join(families)}.",
+        "Energy meV, forces meV/Å; mean over families, ± standard deviation over draws in one.",
         "",
         "| algorithm | steps | energy before | after | forces before | after | minutes |",
         "|---|---|---|---|---|---|---|",
@@ -269,7 +269,7 @@ def write_page(start: Model) -> None:
         ]
         begin = f"| {one['algorithm']} | {one['steps']} "
         lines.append(f"{begin}| {' | '.join(cells)} | {one['seconds'] / 60:.0f} |")
-    for name, rows in closed_form(start, families, seeds).items():
+    for name, rows in closed_form(start, families, draws).items():
         cells = [
             "{:.1f} ± {:.1f}".format(*mean(rows, name, q, families)) for q in ("energy", "forces")
         ]
@@ -277,18 +277,18 @@ def write_page(start: Model) -> None:
     (HERE / "algorithms.md").write_text("\n".join(lines) + "\n")
 
 
-def closed_form(start: Model, families: Sequence[str], seeds: int) -> dict[str, list[dict]]:
-    """Return the rows of ``run.py`` for the same families, shots and seeds, by method."""
+def closed_form(start: Model, families: Sequence[str], draws: int) -> dict[str, list[dict]]:
+    """Return the rows of ``run.py`` for the same families and draws, by method."""
     found: dict[str, list[dict]] = {}
-    for row in read_results(HERE / "results", start.digest):
-        same = row["family"] in families and row["k"] == K and row["seed"] < seeds
+    for row in read_rows(HERE / "development" / "results", start.digest):
+        same = row["family"] in families and row["k"] == K and row["draw"] < draws
         if same and row["method"] in {*METHODS, "kshot"}:
             found.setdefault(row["method"], []).append(row)
     return found
 
 
 def mean(rows: Sequence[dict], method: str, what: str, families: Sequence[str]) -> tuple:
-    """Return the mean over families and the mean spread over seeds, in meV and meV/Å."""
+    """Return the mean over families and the mean spread over draws, in meV and meV/Å."""
     values = [
         [1e3 * row[what] for row in rows if row["family"] == family and row["method"] == method]
         for family in families

@@ -7,6 +7,8 @@ shots and goes back to the best parameters; it may take as many steps as joint t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -16,11 +18,11 @@ from jaxtyping import PyTree
 from kshot.atoms import Labelled
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.finetune import RATE, Descent
-from kshot.pipeline.study import ALLOW, Result, Setting, order_of, result, support_and_test
+from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece
 
-SHOTS = (10, 50)
+SHOTS, DRAWS = (20,), 3  # what minutes a run allow
 STEPS = 20
 
 
@@ -36,12 +38,8 @@ class Way(NamedTuple):
     rates: tuple[float, ...]
 
 
-FINE_TUNE = {
-    "fine-tune, 20 Adam steps": Way(converge=False, rates=(0.001, 0.003, 0.01)),
-    "fine-tune, to convergence": Way(converge=True, rates=(RATE,)),
-}
+FINE_TUNE = {"fine-tune, to convergence": Way(converge=True, rates=(RATE,))}
 SCRATCH = {"scratch, to convergence": Way(converge=True, rates=(0.01,))}
-SCRATCH_STEPS = {"scratch, 20 Adam steps": Way(converge=False, rates=(0.01, 0.03))}
 
 
 def untrained(start: Model) -> Model:
@@ -49,22 +47,34 @@ def untrained(start: Model) -> Model:
     return start.with_(params=start.potential.init(jax.random.key(1)), learned={})
 
 
+def fine_tune(start: Model) -> Job:
+    """Return fine-tuning a start as a job of a study."""
+    return _job("fine-tune", start, FINE_TUNE)
+
+
+def scratch(fresh: Model) -> Job:
+    """Return training from scratch as a job of a study."""
+    return _job("scratch", fresh, SCRATCH)
+
+
+def _job(name: str, model: Model, contestants: Mapping[str, Way]) -> Job:
+    run = partial(by_gradient, contestants)
+    return Job(name, model, run, shots=SHOTS, draws=DRAWS, sources=(Path(__file__),))
+
+
 def by_gradient(
-    ways: Mapping[str, Way], start: Model, frames: Sequence[Labelled], setting: Setting
-) -> list[Result]:
-    """Return one result per contestant, K and seed."""
-    pool, asked = support_and_test(frames, setting.test)
-    pieces = to_pieces(start, pool)
+    contestants: Mapping[str, Way], start: Model, draw: Draw, shots: tuple[int, ...]
+) -> list[Row]:
+    """Return the rows of each contestant and K on one draw."""
+    pieces = to_pieces(start, draw.shots)
     descent = Descent(start.potential, pieces, start.dtype)
-    told = []
-    for name, way in ways.items():
-        for seed in setting.seeds:
-            for k in (k for k in setting.shots if k in SHOTS):
-                order = order_of(seed, len(pool))[:k]
-                params, rate = learn(descent, start.params, [pieces[i] for i in order], way)
-                model = shifted(start, params, [pool[i] for i in order])
-                told.append(result(name, k, seed, model, asked) | {"rate": rate})
-    return told
+    rows = []
+    for name, way in contestants.items():
+        for k in shots:
+            params, rate = learn(descent, start.params, pieces[:k], way)
+            model = shifted(start, params, draw.shots[:k])
+            rows += tested(model, draw, name, k, rate=rate)
+    return rows
 
 
 def learn(descent: Descent, base: PyTree, some: Sequence[Piece], way: Way) -> tuple[PyTree, float]:

@@ -1,12 +1,16 @@
-"""Error against K on the held-out families, for every method; run again, it goes on.
+"""Error against K on families that nothing was trained or tuned on; run again, it goes on.
 
-    python benchmarks/fewshot/run.py [--seeds 5] [--families uracil …] [--only closed]
+    python benchmarks/fewshot/run.py                     # the test families, every contestant
+    python benchmarks/fewshot/run.py --only closed       # seconds to minutes per draw
+    python benchmarks/fewshot/run.py --development       # families that choices were made on
+    nice -n 19 python benchmarks/fewshot/run.py --workers 2 > run.log 2>&1 &
 
-Reads a start, and the held-out configurations, which it draws and labels first if need be. Writes
-one file per job into ``results/``, then ``results.md``, ``results.png``, and the start's card. The
-closed-form methods are those of `kshot eval`; those that move by gradient steps are in
-``gradient.py``. Training from scratch is a study of a model that has not been trained: its results
-outlive the start. The last is mace-torch, in an environment of its own, which this makes:
+Frames are in ``frames/test`` and ``frames/development`` (see PROTOCOL.md). Writes one file per
+contestant and family after each draw, then ``results.md``, ``results.png`` and, of the test
+families, the start's card. Results whose frames, start, code or options have changed are set aside
+and computed anew; ``--keep-old`` shows them under a heading of their own instead. Training from
+scratch is a study of a model that has not been trained: its results outlive the start. mace-torch
+has an environment of its own, which this makes:
 
     make -C benchmarks/potentials/meta_gradients setup
 """
@@ -14,60 +18,132 @@ outlive the start. The last is mace-torch, in an environment of its own, which t
 from __future__ import annotations
 
 import argparse
-from functools import partial
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kshot.pipeline.study import Study
 
 HERE = Path(__file__).parent
-CONFIG = HERE / "bio-small.yaml"
-KINDS = ("closed", "fine-tune", "scratch", "scratch-steps", "mace-torch")
+SUFFIX = ".extxyz.xz"
+KINDS = ("closed", "fine-tune", "scratch", "mace-torch")
+SHOTS, TEST = (5, 10, 20, 50), 40
+SHARE = ("--workers", "1", "--no-tables")
 TORCH = HERE.parent / "potentials" / "meta_gradients" / ".venv" / "bin" / "python"
 
 
 def main() -> None:
-    """Run every job that has no result yet, then write the tables."""
+    """Run every draw that has no result yet, then write the tables."""
+    options = parsed()
+    from kshot.core.cache import use_compile_cache
+
+    use_compile_cache()
+    kind = "development" if options.development else "test"
+    every = sorted(
+        path.name.removesuffix(SUFFIX) for path in (HERE / "frames" / kind).glob(f"*{SUFFIX}")
+    )
+    asked = options.families or every
+    if options.workers > 1:
+        in_processes(asked, options.workers)
+    else:
+        study(kind, asked, options, only=() if options.tables else options.only)
+    if not options.no_tables:
+        write_all(kind, every, options)
+
+
+def parsed() -> argparse.Namespace:
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--draws", type=int, help="5; 3 of development families, which have less")
     parser.add_argument("--start", default="bio-small")
     parser.add_argument("--families", nargs="*", default=None)
-    parser.add_argument("--only", choices=KINDS, default=None)
+    parser.add_argument("--only", nargs="*", choices=KINDS, default=None)
+    parser.add_argument("--development", action="store_true", help="not the test families")
+    parser.add_argument("--keep-old", action="store_true", help="recompute nothing that is old")
+    parser.add_argument("--tables", action="store_true", help="run nothing, write the tables")
+    parser.add_argument("--no-tables", action="store_true", help="run, and write no tables")
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with families")
     parser.add_argument("--torch", type=Path, default=TORCH, help="Python with mace-torch")
     options = parser.parse_args()
+    options.draws = options.draws or (3 if options.development else 5)
+    return options
 
-    from gradient import FINE_TUNE, SCRATCH, SCRATCH_STEPS, by_gradient, untrained
-    from mace_torch.job import by_mace_torch
 
-    from kshot.core.cache import use_compile_cache
+def in_processes(names: list[str], workers: int) -> None:
+    """Run the families in processes of their own; tables are written when all are done."""
+    running = [
+        subprocess.Popen(  # of options that are there twice the last one counts
+            [sys.executable, __file__, *sys.argv[1:], *SHARE, "--families", *part]
+        )
+        for part in (names[place::workers] for place in range(workers))
+        if part
+    ]
+    for process in running:
+        process.wait()
+
+
+def study(
+    kind: str, names: Sequence[str], options: argparse.Namespace, only: Sequence[str] | None
+) -> Study:
+    """Run what has no result yet, and return all rows of the families."""
+    from gradient import fine_tune, scratch, untrained
+    from mace_torch.job import mace_torch
+
+    from kshot.atoms.files import read_labelled
+    from kshot.pipeline.study import Setting, pool_of, run_study
+    from kshot.pipeline.study.run import closed_job
+    from kshot.potentials.model_file import load
+    from kshot.potentials.model_starts import start_path
+
+    start = load(start_path(options.start))
+    paths = {name: HERE / "frames" / kind / f"{name}{SUFFIX}" for name in names}
+    pools = [pool_of(name, list(read_labelled(path)), TEST) for name, path in paths.items()]
+    jobs = [
+        closed_job(start),
+        fine_tune(start),
+        scratch(untrained(start)),
+        mace_torch(start, options.torch),
+    ]
+    if only is None and not options.torch.exists():
+        say(f"without mace-torch: there is no {options.torch}")
+        only = KINDS[:-1]
+    setting, folder = Setting(SHOTS, options.draws, TEST), out(kind) / "results"
+    return run_study(pools, setting, jobs, folder, say, keep_old=options.keep_old, only=only)
+
+
+def write_all(kind: str, names: Sequence[str], options: argparse.Namespace) -> None:
+    """Write tables, figure and, of the test families, the start's card; nothing is run."""
+    from kshot.pipeline.study.tables import write_tables
+
+    results = study(kind, names, options, only=())
+    title = f"Few-shot adaptation of {options.start} on {kind} families"
+    command = "python benchmarks/fewshot/run.py" + ("" if kind == "test" else " --development")
+    write_tables(results, out(kind), title, [f"By `{command}`."])
+    if kind == "test" and results.rows:
+        write_card(options.start, results.rows)
+
+
+def out(kind: str) -> Path:
+    """Return the folder of a kind's results and tables."""
+    return HERE if kind == "test" else HERE / kind
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a file."""
+    print(line, flush=True)
+
+
+def write_card(name: str, rows: list) -> None:
+    """Write the card of a start with the rows that adapt it."""
     from kshot.pipeline.card import card
-    from kshot.pipeline.config import StudyConfig
-    from kshot.pipeline.study import closed_form, load_study, run_study
-    from kshot.pipeline.study_table import read_results, write_tables
     from kshot.potentials.model_file import summary
     from kshot.potentials.model_starts import start_path
 
-    use_compile_cache()
-    start, families, setting = load_study(StudyConfig(start=options.start, training=CONFIG))
-    setting = setting._replace(seeds=tuple(range(options.seeds)))
-    fresh = untrained(start)
-    jobs = {
-        "closed": (start, closed_form),
-        "fine-tune": (start, partial(by_gradient, FINE_TUNE)),
-        "scratch": (fresh, partial(by_gradient, SCRATCH)),
-        "scratch-steps": (fresh, partial(by_gradient, SCRATCH_STEPS)),
-        "mace-torch": (start, partial(by_mace_torch, options.torch)),
-    }
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-        write_tables(HERE / "results", HERE, start.digest, fresh.digest)
-
-    wanted = {name: families[name] for name in options.families or families}
-    for kind in [options.only] if options.only else KINDS:
-        model, job = jobs[kind]
-        run_study(model, wanted, setting, HERE / "results", {kind: job}, say)
-    say((HERE / "results.md").read_text())
-    path = start_path(options.start)
-    known = read_results(HERE / "results", start.digest, fresh.digest)
-    path.with_suffix(".md").write_text(card(path.stem, summary(path), known))
+    path = start_path(name)
+    path.with_suffix(".md").write_text(card(path.stem, summary(path), rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

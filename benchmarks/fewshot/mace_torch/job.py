@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from gradient import SHOTS, shifted
+from gradient import DRAWS, SHOTS, shifted
 
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.files import write
@@ -29,7 +29,7 @@ from kshot.fewshot.finetune import (
     PATIENCE,
     WATCHED,
 )
-from kshot.pipeline.study import ALLOW, Result, Setting, order_of, result, support_and_test
+from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
 from kshot.potentials.mace_torch import convert, read_export
 from kshot.potentials.model import Model
 from mace_torch.write_back import written_back
@@ -40,18 +40,23 @@ RATES = (0.001, 0.003, 0.01)
 EXACT = 1e-4  # eV/Å, and eV an atom: what may be left between the start and what is written back
 
 
-def by_mace_torch(
-    python: Path, start: Model, frames: Sequence[Labelled], setting: Setting
-) -> list[Result]:
-    """Return one result per K and seed, of the rate that does best on the shots set aside."""
-    pool, asked = support_and_test(frames, setting.test)
-    told = []
-    for seed in setting.seeds:
-        for k in (k for k in setting.shots if k in SHOTS):
-            shots = [pool[i] for i in order_of(seed, len(pool))[:k]]
-            model, rate = fine_tuned(python, start, shots)
-            told.append(result(METHOD, k, seed, model, asked) | {"rate": rate})
-    return told
+def mace_torch(start: Model, python: Path) -> Job:
+    """Return fine-tuning by mace-torch as a job of a study.
+
+    Args:
+        start: what is fine-tuned.
+        python: of an environment that has mace-torch.
+    """
+
+    def run(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
+        rows = []
+        for k in shots:
+            model, rate = fine_tuned(python, start, draw.shots[:k])
+            rows += tested(model, draw, METHOD, k, rate=rate)
+        return rows
+
+    sources = (Path(__file__), HERE / "torch_side.py", HERE / "write_back.py")
+    return Job("mace-torch", start, run, shots=SHOTS, draws=DRAWS, sources=sources)
 
 
 def fine_tuned(python: Path, start: Model, shots: Sequence[Labelled]) -> tuple[Model, float]:

@@ -103,7 +103,7 @@ def crossval(
         return
     for one in results:
         typer.echo(
-            f"{one['left_out']}, {one['family']}, K = {one['k']}: "
+            f"{one['left_out']}, {one['family']}, K = {one['k']}, {one['test']}: "
             f"energy {MEV * one['energy']:.1f} meV, forces {MEV * one['forces']:.0f} meV/Å "
             f"({one['chose']}); zero-shot + shift {MEV * one['shift_energy']:.1f} and "
             f"{MEV * one['shift_forces']:.0f}"
@@ -112,18 +112,18 @@ def crossval(
 
 def _study(path: Path, changes: tuple[str, ...], *, as_json: bool) -> None:
     from kshot.pipeline.config import StudyConfig, load_config
-    from kshot.pipeline.study import closed_form, load_study, run_study
-    from kshot.pipeline.study_table import read_results, write_tables
+    from kshot.pipeline.study import load_study, run_study
+    from kshot.pipeline.study.tables import write_tables
 
     config = load_config(path, changes, StudyConfig)
-    start, families, setting = load_study(config)
+    pools, setting, jobs = load_study(config)
     folder = config.folder / "results"
-    run_study(start, families, setting, folder, {"closed": closed_form}, _to_stderr)
-    write_tables(folder, config.folder, start.digest)
+    study = run_study(pools, setting, jobs, folder, _to_stderr, keep_old=config.keep_old)
+    write_tables(study, config.folder, f"Few-shot adaptation of {config.start}")
     if as_json:
-        typer.echo(json.dumps(read_results(folder, start.digest), indent=1))
+        typer.echo(json.dumps(study.rows, indent=1))
         return
-    typer.echo((config.folder / "results.md").read_text())
+    typer.echo((config.folder / "results.md").read_text(encoding="utf-8"))
 
 
 def _to_stderr(line: str) -> None:

@@ -88,13 +88,13 @@ def card(
 ) -> None:
     """Print the card of a start in Markdown: what it has seen, how well it does, where it ends."""
     from kshot.pipeline.card import card as card_of
-    from kshot.pipeline.study_table import read_results
+    from kshot.pipeline.study.store import read_rows
     from kshot.potentials.model_file import summary
     from kshot.potentials.model_starts import start_path
 
     path = start_path(file)
     found = summary(path)
-    rows = [] if study is None else read_results(study / "results", found["digest"])
+    rows = [] if study is None else read_rows(study / "results", found["digest"])
     typer.echo(card_of(path.stem, found, rows))
 
 

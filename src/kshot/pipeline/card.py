@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kshot.pipeline.study_table import by_family, labels_needed, table
+from kshot.pipeline.study.jobs import Row
+from kshot.pipeline.study.tables import choices, error_table, forgotten_table, ratio_table
+from kshot.pipeline.study.words import KSHOT, QUANTITIES, sentences, tests_of
 
 
-def card(name: str, summary: dict[str, Any], rows: Sequence[dict[str, Any]] = ()) -> str:
+def card(name: str, summary: dict[str, Any], rows: Sequence[Row] = ()) -> str:
     """Return a card in Markdown.
 
     Args:
         name: of the start.
         summary: what its file says of itself, see `kshot.potentials.model_file.summary`.
-        rows: of a study with this very start, see `kshot.pipeline.study_table.read_results`.
+        rows: of a study with this very start, see `kshot.pipeline.study.store.read_rows`.
     """
     return "\n".join([*_what(name, summary), *_seen(summary), *_errors(list(rows)), ""])
 
@@ -63,22 +65,37 @@ def _seen(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _errors(rows: list[dict[str, Any]]) -> list[str]:
+def _errors(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["", "No study of this start is known."]
-    mine = [one for one in rows if one["method"] in {"kshot", "shift"}]
-    families = {one["family"] for one in rows}
+    families = sorted({str(row["family"]) for row in rows})
+    lines = [
+        "",
+        f"## Errors on {len(families)} families of a study",
+        "",
+        f"Code `{rows[0]['code']}`, families: {', '.join(families)}.",
+        "Mean over families [95 % interval, bootstrap over families and draws of shots].",
+    ]
+    for test in tests_of(rows):
+        part = [row for row in rows if row["test"] == test]
+        for quantity, unit in QUANTITIES.items():
+            lines += ["", f"{quantity.capitalize()} on {test}, {unit}:", ""]
+            lines += error_table(part, test, quantity)
+        lines += ["", f"Times kshot's error on {test}, energy; forces:", ""]
+        lines += [*ratio_table(part, test), "", *sentences(part, test)]
+    lines += ["", "Forces on the start's anchors, after over before adaptation:", ""]
+    lines += [*forgotten_table(rows), "", *choices(rows), ""]
+    return [*lines, _hardest(rows)]
+
+
+def _hardest(rows: Sequence[Row]) -> str:
+    """Return where adaptation with the most labels is worst."""
     worst = max(
-        (one for one in mine if one["method"] == "kshot"),
-        key=lambda one: (one["k"], one["forces"]),
+        (row for row in rows if row["method"] == KSHOT),
+        key=lambda row: (row["k"], row["forces"]),
     )
-    lines = ["", f"## Errors on {len(families)} held-out families"]
-    for quantity, unit in (("energy", "meV"), ("forces", "meV/Å")):
-        lines += ["", f"{quantity.capitalize()}, {unit}:", "", *table(mine, quantity)]
-    lines += ["", *by_family(mine), "", "Labels needed to reach 1 kcal/mol:", ""]
-    lines += labels_needed(mine)
-    limit = (
-        f"The hardest of them: {worst['family']}, {1e3 * worst['forces']:.0f} meV/Å after "
+    return (
+        f"The hardest of them: {worst['family']} on {worst['test']}, "
+        f"{1e3 * worst['energy']:.0f} meV and {1e3 * worst['forces']:.0f} meV/Å after "
         f"K = {worst['k']}."
     )
-    return [*lines, "", limit]

@@ -135,11 +135,18 @@ class StudyConfig(Strict):
         default=None, description="a training configuration: its held-out families are studied"
     )
     frames: dict[str, Path] = Field(
-        default={}, description="or labelled frames of two trajectories or more, by name"
+        default={},
+        description="or labelled frames by name; trajectories shots-1, shots-2 …, test-…",
     )
-    shots: tuple[int, ...] = Field(default=(5, 10, 20, 50), description="K")
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="of the choice of shots")
-    test: int = Field(default=40, ge=1, description="frames to judge on, from another trajectory")
+    shots: tuple[int, ...] = Field(default=(5, 10, 20, 50), min_length=1, description="K")
+    draws: int = Field(default=5, ge=1, description="choices of shots; no two share a label")
+    test: int = Field(default=40, ge=1, description="frames of a test set at most")
+    beside: tuple[str, ...] = Field(
+        default=(), description="engines that compete by their own energies, such as gfn2"
+    )
+    keep_old: bool = Field(
+        default=False, description="show results of other code or frames; recompute none of them"
+    )
     folder: Path = Field(default=Path("study"), description="of results, tables and pictures")
 
 

@@ -11,8 +11,8 @@ from kshot.families.family import Family
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.families import chosen
 from kshot.pipeline.seen import one_scaffold
-from kshot.pipeline.study import Setting, closed_form, held_out_frames, run_study
-from kshot.pipeline.study_table import read_results
+from kshot.pipeline.study import Row, Setting, draws_of, pool_of, run_study
+from kshot.pipeline.study.run import closed_job, held_out_frames
 from kshot.pipeline.train import train
 from kshot.potentials.model import Model
 from kshot.potentials.model_file import load, save
@@ -27,10 +27,10 @@ def cross_validate(
     by: str,
     only: Sequence[str] = (),
     shots: Sequence[int] = (5, 10),
-    seeds: Sequence[int] = (0, 1, 2),
+    draws: int = 3,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
-    """Return errors on each family that a training has not seen, for each K, mean over seeds.
+    """Return errors on each family that a training has not seen, for each K, mean over draws.
 
     Args:
         config: of the training; its held-out families stay out of all folds.
@@ -38,19 +38,23 @@ def cross_validate(
         by: ``family`` or ``stratum``: what is left out at once.
         only: names to leave out; every one in turn if empty.
         shots: numbers of labels.
-        seeds: of the choice of shots.
+        draws: choices of shots.
         say: what lines of progress are given to.
     """
     found = []
     for name, families in folds(config, by, only).items():
         say(f"leaving out {by} {name}: {', '.join(families)}")
+        setting = Setting(tuple(shots), draws)
+        pools = [
+            pool_of(family, one_scaffold(frames), setting.test)
+            for family, frames in held_out_frames(_asked(config, families)).items()
+        ]
+        for pool in pools:  # what cannot be asked is refused before a training is paid for
+            draws_of(pool, setting.shots, setting.draws)
         start = _trained(_without(config, families), folder / f"{by}-{name}.kshot", say)
-        drawn = held_out_frames(_asked(config, families))
-        frames = {family: one_scaffold(some) for family, some in drawn.items()}
-        results = folder / f"{by}-{name}"
-        setting = Setting(tuple(shots), tuple(seeds))
-        run_study(start, frames, setting, results, {"closed": closed_form}, say)
-        found += [{"left_out": name, **one} for one in _means(read_results(results, start.digest))]
+        results = folder / f"{by}-{name}" / "results"
+        study = run_study(pools, setting, [closed_job(start)], results, say)
+        found += [{"left_out": name, **row} for row in _means(study.rows)]
     return found
 
 
@@ -94,23 +98,32 @@ def _trained(config: TrainConfig, path: Path, say: Callable[[str], None]) -> Mod
     return load(path)
 
 
-def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each family and K: kshot beside zero-shot + shift, means over seeds."""
-    found = []
-    for family, k in sorted({(one["family"], one["k"]) for one in rows}):
-        here = [one for one in rows if (one["family"], one["k"]) == (family, k)]
-        pick = lambda method, here=here: [one for one in here if one["method"] == method]  # noqa: E731
-        mean = lambda some, what: sum(one[what] for one in some) / len(some)  # noqa: E731
-        ours, plain = pick("kshot"), pick("shift")
-        found.append(
-            {
-                "family": family,
-                "k": k,
-                "energy": mean(ours, "energy"),
-                "forces": mean(ours, "forces"),
-                "chose": ", ".join(sorted({one["chose"] for one in ours})),
-                "shift_energy": mean(plain, "energy"),
-                "shift_forces": mean(plain, "forces"),
-            }
-        )
-    return found
+def _means(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return a row for each family, K and test set: kshot beside zero-shot + shift, mean errors."""
+    cases = sorted({(row["family"], row["k"], row["test"]) for row in rows})
+    return [_case([row for row in rows if _of(row) == case]) for case in cases]
+
+
+def _of(row: Row) -> tuple[str, int, str]:
+    return row["family"], row["k"], row["test"]
+
+
+def _case(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the means over the draws of one family, K and test set."""
+    ours = [row for row in rows if row["method"] == "kshot"]
+    plain = [row for row in rows if row["method"] == "shift"]
+    family, k, test = _of(rows[0])
+    return {
+        "family": family,
+        "k": k,
+        "test": test,
+        "energy": _mean(ours, "energy"),
+        "forces": _mean(ours, "forces"),
+        "chose": ", ".join(sorted({row["chose"] for row in ours})),
+        "shift_energy": _mean(plain, "energy"),
+        "shift_forces": _mean(plain, "forces"),
+    }
+
+
+def _mean(rows: Sequence[Row], quantity: str) -> float:
+    return sum(float(row[quantity]) for row in rows) / len(rows)

@@ -1,0 +1,137 @@
+"""The closed-form contestants, and kshot, which chooses among them: the product's own code.
+
+What a draw's numbers of shots have in common is computed once: derivatives along all coordinates,
+which every K gets that has few enough of them, are those of its first frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kshot.core.cache import kept_rows_folder
+from kshot.fewshot.adapt import (
+    MOST_ROWS,
+    Adapted,
+    choose_among,
+    fitted,
+    followed,
+    to_pieces,
+)
+from kshot.fewshot.anchors import anchor_rows, drift
+from kshot.fewshot.inner import inner_of
+from kshot.fewshot.jacobian import Rows, rows
+from kshot.fewshot.judge import Candidate
+from kshot.fewshot.judge import shots as ready
+from kshot.fewshot.least_squares import Gram, grams
+from kshot.fewshot.methods import METHODS, prior_of
+from kshot.pipeline.study.frames import Draw
+from kshot.pipeline.study.jobs import Row, tested
+from kshot.potentials.model import Model
+from kshot.potentials.packed import Piece
+
+KSHOT = "kshot"
+
+
+class Problems(NamedTuple):
+    """The linear problems of K shots, by method, and the seconds that setting them up takes."""
+
+    k: int
+    problems: Mapping[str, Gram]
+    seconds: float
+
+
+def closed_form(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
+    """Return the rows of every closed-form method, and of the one that is chosen among them."""
+    pieces = to_pieces(start, draw.shots[: max(shots)])
+    inner = inner_of(start)
+    results = []
+    for k, problems, seconds in _problems(start, pieces, shots, draw.number):
+        begun = time.perf_counter()
+        ours = ready(start, pieces[:k], next(iter(problems.values())).rows)
+        adapted = choose_among(ours, problems, draw.number, rules=[] if inner is None else [inner])
+        seconds += time.perf_counter() - begun
+        for candidate in adapted.candidates:
+            if candidate is adapted.chosen:
+                model = adapted.model
+            elif candidate.method.name in problems:
+                model = fitted(ours, problems[candidate.method.name], candidate)
+            else:
+                assert inner is not None, "a candidate that nobody has put up"
+                model = followed(ours, inner)
+            more = _says(start, model, candidate)
+            results += tested(model, draw, candidate.method.name, k, **more)
+        results += tested(
+            adapted.model,
+            draw,
+            KSHOT,
+            k,
+            **_says(start, adapted.model, adapted.chosen) | _states(adapted),
+            chose=adapted.chosen.method.name,
+            seconds=round(seconds, 2),
+        )
+    return results
+
+
+def _problems(
+    start: Model, pieces: Sequence[Piece], shots: Sequence[int], seed: int
+) -> Iterator[Problems]:
+    """Yield the problems of each K, as `kshot.fewshot.adapt` sets them up."""
+    anchors = anchor_rows(start, kept_rows_folder())
+    priors = {name: prior_of(method, start) for name, method in METHODS.items()}
+    full = [k for k in shots if _directions(k) >= 3 * max(len(p.graph.numbers) for p in pieces)]
+    for group in [full, *([k] for k in shots if k not in full)]:
+        if not group:
+            continue
+        begun = time.perf_counter()
+        most = max(group)
+        joint = grams(_rows(start, pieces[:most], seed), priors, anchors)
+        seconds = time.perf_counter() - begun
+        for k in group:
+            parts = {name: problem.of(range(k)) for name, problem in joint.items()}
+            yield Problems(k, parts if k < most else joint, seconds * k / most)
+
+
+def _rows(start: Model, pieces: Sequence[Piece], seed: int) -> Rows:
+    directions = _directions(len(pieces))
+    return rows(start.potential, start.params, pieces, directions=directions, seed=seed)
+
+
+def _directions(k: int) -> int:
+    return max(1, MOST_ROWS // k - 1)
+
+
+def _says(start: Model, model: Model, candidate: Candidate) -> dict[str, Any]:
+    """Return what a method has chosen, what it expects, and what it has made the start forget."""
+    method = candidate.method
+    lost = drift(start, model)
+    return {
+        "factor": candidate.factor,
+        "steps": candidate.steps,
+        "edge": edges(candidate),
+        "expected_energy": candidate.error.energy,
+        "expected_forces": candidate.error.forces,
+        "baseline": method.baseline,
+        "drift": None if lost is None else [lost.forces_before, lost.forces_after],
+    }
+
+
+def _states(adapted: Adapted) -> dict[str, float]:
+    """Return the errors that adaptation states for the model it gives."""
+    error = adapted.chosen.error
+    return {"expected_energy": error.energy, "expected_forces": error.forces}
+
+
+def edges(candidate: Candidate) -> list[str]:
+    """Return which choices are the last of their grid, so that a better one may lie beyond."""
+    method = candidate.method
+    hit = []
+    if len(method.factors) > 1:
+        if candidate.factor >= max(method.factors):
+            hit.append("largest factor")
+        if candidate.factor <= min(method.factors):
+            hit.append("smallest factor")
+    if method.steps > 1 and candidate.steps >= method.steps:
+        hit.append("most steps")
+    return hit

@@ -1,0 +1,235 @@
+"""Results in files that cannot go stale: each draw has a key of all that its numbers depend on.
+
+A file per job and family, written as a whole after each draw. What does not answer the question any
+more is set aside, and never shown beside what does.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import kshot
+from kshot.atoms import Labelled
+from kshot.core.errors import DataError
+from kshot.core.whole import whole
+from kshot.pipeline.study.frames import Draw
+from kshot.pipeline.study.jobs import Job, Row
+
+COMPUTES = ("atoms", "core", "fewshot", "meta", "potentials", "pipeline/evaluate.py")
+# readers, writers, pages and checks: the frames and the start have digests of their own.
+NO_NUMBERS = {
+    *("asedb", "check", "comment", "data_plot", "data_report", "extxyz", "extxyz_write", "files"),
+    *("published", "reading", "spice_write", "unit_traps", "arrays_file", "bars", "cache"),
+    *("errors", "manifest", "whole", "model_archive", "model_ase", "model_cost", "model_delta"),
+    *("model_file", "model_starts", "as_labeler", "history", "progress", "checkpoint"),
+}
+LIBRARIES = ("jax", "jaxlib", "mlip", "equinox", "numpy", "scipy", "tblite")
+SET_ASIDE = "set-aside"
+
+
+class Key(NamedTuple):
+    """What the numbers of a draw depend on, as digests.
+
+    Args:
+        frames: content of the shots in their order, and of each test set.
+        start: of the model that is adapted.
+        code: of all source that computes numbers, and versions of libraries.
+        options: numbers of shots, the number of the draw, and those of the job.
+    """
+
+    frames: str
+    start: str
+    code: str
+    options: str
+
+    def differs(self, other: Key) -> list[str]:
+        """Return the names of what is not the same."""
+        return [name for name in self._fields if getattr(self, name) != getattr(other, name)]
+
+
+class Record(NamedTuple):
+    """A draw that has been run.
+
+    Args:
+        draw: its number.
+        key: of what it was run on.
+        seconds: it took.
+        shares: whether other draws may share its labels.
+        rows: its results.
+    """
+
+    draw: int
+    key: Key
+    seconds: float
+    shares: bool
+    rows: list[Row]
+
+
+def key_of(job: Job, draw: Draw, shots: Sequence[int]) -> Key:
+    """Return the key of a draw for a job.
+
+    Args:
+        job: whose.
+        draw: which.
+        shots: numbers of labels that the job is run for.
+    """
+    options = {"shots": list(shots), "draw": draw.number, **job.options}
+    return Key(
+        frames_digest({"shots": draw.shots[: max(shots)], **draw.tests}),
+        job.model.digest,
+        code_digest(job.sources),
+        _short(json.dumps(options, sort_keys=True).encode()),
+    )
+
+
+def frames_digest(parts: Mapping[str, Iterable[Labelled]]) -> str:
+    """Return a digest of structures and labels, in their order, by the name of their part."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        digest.update(f"\n{name}\n".encode())
+        for structure, labels in parts[name]:
+            digest.update(structure.key.encode())
+            digest.update(f"{labels.energy!r}".encode())
+            digest.update(labels.forces.astype("<f8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def code_digest(sources: tuple[Path, ...] = ()) -> str:
+    """Return a digest of the source that computes numbers; comments and docstrings do not count.
+
+    Args:
+        sources: files besides those of kshot that compute.
+    """
+    root, study = Path(kshot.__file__).parent, Path(__file__).parent
+    paths = [study / "closed.py", study / "frames.py", study / "jobs.py"]
+    for name in COMPUTES:
+        part = root / name
+        paths += [part] if part.is_file() else sorted(part.rglob("*.py"))
+    text = [_meaning(path) for path in (*paths, *sources) if path.stem not in NO_NUMBERS]
+    return _short("\n".join([*text, *map(_version, LIBRARIES)]).encode())
+
+
+def _meaning(path: Path) -> str:
+    """Return a file's code without comments, docstrings and layout."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            body[0] = ast.Pass()
+    return f"{path.name} {ast.dump(tree)}"
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {version(library)}"
+    except PackageNotFoundError:
+        return library
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+class Store(NamedTuple):
+    """A folder of results, a file for each job and family."""
+
+    folder: Path
+
+    def path(self, job: str, family: str) -> Path:
+        """Return where the results of a job on a family are."""
+        return self.folder / f"{job}-{family}.json"
+
+    def read(self, job: str, family: str) -> list[Record]:
+        """Return what has been run.
+
+        Raises:
+            DataError: the file holds no results.
+        """
+        path = self.path(job, family)
+        return _records(path) if path.exists() else []
+
+    def add(self, job: str, family: str, record: Record) -> None:
+        """Put a draw into its file, where it takes the place of an older run of the same draw.
+
+        What it replaces has to be set aside first.
+        """
+        others = [one for one in self.read(job, family) if one.draw != record.draw]
+        records = sorted([*others, record], key=lambda one: one.draw)
+        _write(self.path(job, family), job, family, records)
+
+    def set_aside(self, job: str, family: str, draws: Collection[int]) -> Path:
+        """Move draws into a file of their own, that no table reads; return which."""
+        records = self.read(job, family)
+        gone = [record for record in records if record.draw in draws]
+        path = self.folder / SET_ASIDE / self.path(job, family).name
+        number = 1
+        while path.exists():
+            number += 1
+            path = path.with_name(f"{job}-{family}-{number}.json")
+        _write(path, job, family, gone)
+        left = [record for record in records if record.draw not in draws]
+        _write(self.path(job, family), job, family, left)
+        return path
+
+
+def _write(path: Path, job: str, family: str, records: Sequence[Record]) -> None:
+    draws = [
+        {**record._asdict(), "key": record.key._asdict(), "rows": record.rows} for record in records
+    ]
+    text = json.dumps({"job": job, "family": family, "draws": draws}, indent=0)
+    with whole(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def _records(path: Path) -> list[Record]:
+    try:
+        draws = json.loads(path.read_text(encoding="utf-8"))["draws"]
+        return [Record(**{**draw, "key": Key(**draw["key"])}) for draw in draws]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        todo = "Move it away; the study then computes it anew."
+        raise DataError("results of a study", f"{path}: {error!r}", todo) from error
+
+
+def read_rows(folder: Path, start: str) -> list[Row]:
+    """Return the rows of one start in a folder, each with family, draw and the digest of its code.
+
+    Args:
+        folder: of a study's results.
+        start: digest of the start.
+
+    Raises:
+        DataError: a file in it holds no results, or they are of several versions of the code.
+    """
+    rows: list[Row] = []
+    for path in sorted(folder.glob("*.json")):
+        family = json.loads(path.read_text(encoding="utf-8")).get("family", "")
+        for record in _records(path):
+            if record.key.start == start:
+                rows += labelled_rows(family, record)
+    if len(codes := sorted({str(row["code"]) for row in rows})) > 1:
+        todo = "Run the study again: it recomputes what is old."
+        raise DataError("results of one version of the code", f"{folder}: {codes}", todo)
+    return rows
+
+
+def labelled_rows(family: str, record: Record) -> list[Row]:
+    """Return the rows of a record, each with what tells it from those of others."""
+    more: dict[str, Any] = {
+        "family": family,
+        "draw": record.draw,
+        "shares": record.shares,
+        "code": record.key.code,
+    }
+    return [{**row, **more} for row in record.rows]
