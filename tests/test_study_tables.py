@@ -124,9 +124,9 @@ def test_what_is_forgotten_counts_once_for_all_test_sets():
 @pytest.mark.parametrize(
     ("means", "words"),
     [
-        ({5: 11, 10: 9}, "≤ 5"),
-        ({5: 55, 10: 45, 20: 25}, "20"),
-        ({5: 20, 10: 60}, "> 10"),  # what holds at five by chance does not count
+        ({5: 11.0, 10: 9.0}, "≤ 5"),
+        ({5: 55.0, 10: 45.0, 20: 25.0}, "20"),
+        ({5: 20.0, 10: 60.0}, "> 10"),  # what holds at five by chance does not count
     ],
 )
 def test_labels_needed_are_those_from_which_on_the_error_stays_below(means, words):

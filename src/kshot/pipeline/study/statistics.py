@@ -16,6 +16,7 @@ from kshot.core.seeds import named_generator
 from kshot.pipeline.study.jobs import Row
 
 RESAMPLES = 4000
+TINY = 1e-9  # eV, eV/Å: an engine beside its own labels is right to rounding, and has a logarithm
 COVERED = 0.95
 WITHIN = 1.5  # a stated error is good if the true one is within this factor
 
@@ -49,7 +50,8 @@ def values(rows: Sequence[Row], method: str, case: Case) -> dict[str, dict[int, 
     errors: dict[str, dict[int, float]] = {}
     for row in rows:
         if (row["method"], row["test"], row["k"]) == (method, case.test, case.k):
-            errors.setdefault(row["family"], {})[row["draw"]] = float(row[case.quantity])
+            error = max(float(row[case.quantity]), TINY)
+            errors.setdefault(row["family"], {})[row["draw"]] = error
     return errors
 
 

@@ -198,7 +198,7 @@ def forgotten_table(rows: Sequence[Row]) -> list[str]:
 def choices(rows: Sequence[Row]) -> list[str]:
     """Return how often each method was chosen, and how often a grid ended where the choice was."""
     ours = [row for row in rows if row["method"] == KSHOT]
-    methods = [name for name in methods_of(rows) if any(row["chose"] == name for row in ours)]
+    methods = words.ordered({str(row["chose"]) for row in ours})
     edges = sorted({edge for row in ours for edge in row["edge"]})
     heads = [*map(called, methods), *(f"edge: {edge}" for edge in edges)]
     lines = [f"| K | runs | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +41,15 @@ class Score(NamedTuple):
 
 def methods_of(rows: Sequence[Row]) -> list[str]:
     """Return the contestants there are, in the order of the tables."""
-    there = {str(row["method"]) for row in rows}
-    return [*(name for name in CONTESTANTS if name in there), *sorted(there - set(CONTESTANTS))]
+    return ordered({str(row["method"]) for row in rows})
+
+
+def ordered(methods: Collection[str]) -> list[str]:
+    """Return methods in the order of the tables."""
+    return [
+        *(name for name in CONTESTANTS if name in methods),
+        *sorted(set(methods) - set(CONTESTANTS)),
+    ]
 
 
 def called(method: str) -> str:
