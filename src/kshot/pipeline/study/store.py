@@ -213,15 +213,24 @@ def read_rows(folder: Path, start: str) -> list[Row]:
         DataError: a file in it holds no results, or they are of several versions of the code.
     """
     rows: list[Row] = []
+    codes: dict[str, set[str]] = {}
     for path in sorted(folder.glob("*.json")):
-        family = json.loads(path.read_text(encoding="utf-8")).get("family", "")
+        job, family = _names(path)
         for record in _records(path):
             if record.key.start == start:
                 rows += labelled_rows(family, record)
-    if len(codes := sorted({str(row["code"]) for row in rows})) > 1:
+                codes.setdefault(job, set()).add(record.key.code)
+    if mixed := [job for job, versions in codes.items() if len(versions) > 1]:
         todo = "Run the study again: it recomputes what is old."
-        raise DataError("results of one version of the code", f"{folder}: {codes}", todo)
+        got = f"{folder}: {mixed[0]} of {len(codes[mixed[0]])}"
+        raise DataError("results of one version of the code", got, todo)
     return rows
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """Return the job and the family of a file of results."""
+    held = json.loads(path.read_text(encoding="utf-8"))
+    return str(held["job"]), str(held["family"])
 
 
 def labelled_rows(family: str, record: Record) -> list[Row]:
