@@ -9,6 +9,7 @@ from kshot.atoms.files import write
 from kshot.labelers import Ledger, executors, labeler
 from kshot.labelers.analytic import analytic
 from kshot.labelers.examples import water
+from kshot.labelers.ledger import Retry
 from kshot.pipeline import budget
 from kshot.pipeline.adapt import adapt_file
 from kshot.pipeline.request import Request
@@ -72,6 +73,19 @@ def test_correlation_that_does_not_converge_is_a_failure(monkeypatch):
     result = labeler("pyscf:ccsd/sto-3g").label(water())
     assert isinstance(result, Failure)
     assert "CCSD" in result.detail
+
+
+def test_a_failure_is_claimed_again_once_and_only_where_that_is_asked(tmp_path):
+    level = analytic().fingerprint
+    failure = Failure("not converged", "for this test")
+    with Ledger(tmp_path / "ledger") as book:
+        book.put(water(), level, failure, 1.0)
+        for reasons in ((), ("time",)):
+            assert book.claim([water()], level, Retry(frozenset(reasons))).done == [0]
+        again = Retry(frozenset({"not converged"}))
+        assert book.claim([water()], level, again).granted == [0]
+        book.put(water(), level, failure, 1.0)
+        assert book.claim([water()], level, again).done == [0]  # one run tries once
 
 
 def test_failures_are_paid_for(tmp_path, monkeypatch):

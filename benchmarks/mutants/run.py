@@ -12,6 +12,7 @@ ends the run with 1.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -57,11 +58,8 @@ def main() -> int:
             copies.put(Sandbox(Path(folder) / str(number)))
         if not sound(mutants, copies, options):
             return 1
-        verdicts = [
-            *each(
-                lambda one, copy: verdict(one, copy, options.timeout), mutants, copies, options.jobs
-            )
-        ]
+        judge = functools.partial(verdict, timeout=options.timeout)
+        verdicts = list(each(judge, mutants, copies, options.jobs))
     return table(verdicts)
 
 
