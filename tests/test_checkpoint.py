@@ -12,7 +12,7 @@ import pytest
 
 from kshot import meta
 from kshot.core.errors import CheckpointError
-from kshot.meta import problems
+from kshot.meta import checkpoint, problems
 from kshot.meta.checkpoint import Checkpoints, latest
 from kshot.meta.fingerprint import describe, differences, run_fingerprint
 from kshot.meta.metrics import read_metrics
@@ -123,6 +123,16 @@ def test_damaged_newest_is_set_aside(tmp_path, harm, capfd):
     assert "Traceback" not in told
     _, times = read_metrics(tmp_path / "cut" / "metrics.times.jsonl")
     assert "set aside: step 12" in " ".join(row.get("note", "") for row in times)
+
+
+def test_values_that_are_not_those_written_are_no_checkpoint(tmp_path, monkeypatch):
+    # as of a disk that gives back other numbers, which nothing below us notices.
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_digest", lambda leaves: "0" * 64)
+        with Checkpoints(tmp_path, run_fingerprint(MAML, STREAM, 0, START)) as book:
+            book.save(4, START)
+    with pytest.raises(CheckpointError, match="damaged files in all of them, steps .4."):
+        latest(tmp_path, START)
 
 
 def test_all_damaged(tmp_path):
