@@ -131,7 +131,7 @@ def test_values_that_are_not_those_written_are_no_checkpoint(tmp_path, monkeypat
         patch.setattr(checkpoint, "_digest", lambda leaves: "0" * 64)
         with Checkpoints(tmp_path, run_fingerprint(MAML, STREAM, 0, START)) as book:
             book.save(4, START)
-    with pytest.raises(CheckpointError, match="damaged files in all of them, steps .4."):
+    with pytest.raises(CheckpointError, match="damaged files in all of them"):
         latest(tmp_path, START)
 
 
