@@ -316,3 +316,13 @@ def test_a_compressed_file_cannot_fill_the_memory(tmp_path):
     greedy = xz(tmp_path / "greedy.xyz.xz", "1\n", filters=filters)
     with pytest.raises(DataError, match=r"[Mm]emory"):
         list(scan(greedy))
+
+
+def test_a_data_set_larger_than_its_file_is_refused(tmp_path):
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        group = file.create_group("water")
+        group["atomic_numbers"] = [8, 1, 1]
+        # nothing is stored of it: all of it is the fill value
+        group.create_dataset("conformations", (10**8, 3, 3), np.float32, chunks=(1, 3, 3))
+    with pytest.raises(DataError, match="7200000000 bytes, more than"):
+        list(scan(tmp_path / "bomb.h5"))

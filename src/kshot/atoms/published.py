@@ -29,6 +29,7 @@ from kshot.atoms.spin import ChargeAndSpin, charge_and_spin
 from kshot.atoms.structure import Structure
 from kshot.core.arrays_file import NotArraysError, read_arrays
 from kshot.core.errors import DataError
+from kshot.core.limits import TooLargeError, allowed_bytes
 
 SPICE = Keys("dft_total_energy", "dft_total_gradient")
 ANI = Keys("wb97x_dz.energy", "wb97x_dz.forces")
@@ -75,6 +76,8 @@ def scan_hdf5(path: Path, reading: Reading) -> Iterator[Frame]:
                         yield from _frames(molecule)
     except (OSError, RuntimeError) as error:
         raise DataError("an HDF5 file", f"{path}: {error}", "It may be truncated.") from error
+    except TooLargeError as error:
+        raise DataError("arrays that the file can hold", f"{path}: {error}", "Split it.") from error
     except KeyError as error:
         raise DataError("a known HDF5 layout", f"{path}: {error}", KNOWN) from error
 
@@ -123,7 +126,7 @@ def _molecules(where: str, name: str, group: Any, reading: Reading) -> Iterator[
 
 def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # noqa: ANN401
     keys = reading.keys or SPICE
-    numbers = np.array(group["atomic_numbers"], np.int64)
+    numbers = _whole(group["atomic_numbers"], np.int64)
     texts = {key: group[key].asstr()[0] for key in ("smiles", "subset") if key in group}
     values = {"charge": int(group.attrs.get("charge", formal_charge(texts.get("smiles", ""))))}
     if "multiplicity" in group.attrs:
@@ -133,7 +136,7 @@ def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # 
         keys,
         reading.units(SPICE_UNITS),
         numbers,
-        np.array(group["conformations"], np.float64),
+        _whole(group["conformations"], np.float64),
         _array(group.get(keys.energy)),
         _array(group.get(keys.forces)),
         charge_and_spin(numbers, values, "multiplicity", reading.stated),
@@ -144,13 +147,13 @@ def _spice(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # 
 
 def _ani(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # noqa: ANN401
     keys = reading.keys or ANI
-    numbers = np.array(group["atomic_numbers"], np.int64)
+    numbers = _whole(group["atomic_numbers"], np.int64)
     return Molecule(
         where,
         keys,
         reading.units(ANI_UNITS),
         numbers,
-        np.array(group["coordinates"], np.float64),
+        _whole(group["coordinates"], np.float64),
         _array(group.get(keys.energy)),
         _array(group.get(keys.forces)),
         _neutral_singlet(numbers, reading),
@@ -162,13 +165,13 @@ def _ani(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # no
 def _qm7x(where: str, name: str, group: Any, reading: Reading) -> Molecule:  # noqa: ANN401
     keys = reading.keys or QM7X
     energies, forces = (_array(group.get(key)) for key in keys[:2])
-    numbers = np.array(group["atNUM"], np.int64)
+    numbers = _whole(group["atNUM"], np.int64)
     return Molecule(
         where,
         keys,
         reading.units(Units()),
         numbers,
-        np.array(group["atXYZ"], np.float64)[None],
+        _whole(group["atXYZ"], np.float64)[None],
         None if energies is None else energies.reshape(-1)[:1],
         None if forces is None else forces[None],
         _neutral_singlet(numbers, reading),
@@ -182,7 +185,18 @@ def _neutral_singlet(numbers: Int64[np.ndarray, " atoms"], reading: Reading) -> 
 
 
 def _array(data: Any) -> np.ndarray | None:  # noqa: ANN401 - an HDF5 data set or an array
-    return None if data is None else np.array(data, np.float64)
+    """Return an array of what may be missing."""
+    if data is None:
+        return None
+    return np.array(data, np.float64) if isinstance(data, np.ndarray) else _whole(data, np.float64)
+
+
+def _whole(data: Any, kind: type) -> np.ndarray:  # noqa: ANN401 - an HDF5 data set
+    """Return all of a data set, if the file is worth its size: any shape is soon announced."""
+    limit = allowed_bytes(data.file.id.get_filesize())
+    if (size := data.size * np.dtype(kind).itemsize) > limit:
+        raise TooLargeError(f"{data.name} would take {size} bytes, more than {limit}")
+    return np.array(data, kind)
 
 
 def _frames(molecule: Molecule) -> Iterator[Frame]:

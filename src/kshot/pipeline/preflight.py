@@ -13,21 +13,11 @@ from kshot.atoms.files import scan
 from kshot.atoms.reading import Reading
 from kshot.atoms.species import Tally
 from kshot.atoms.spin import NOTHING_STATED, Stated
-from kshot.core.errors import DataError, TaskError, UnitError
-from kshot.core.units import BOHR, HARTREE, KCAL_PER_MOL, KJ_PER_MOL
+from kshot.core.errors import DataError, TaskError
+from kshot.pipeline.label_units import check_units
 from kshot.potentials.model import Model
 
 FEWEST = 2
-ATOMIC = BOHR / HARTREE
-SLOPES = {
-    "Hartree/Bohr": ATOMIC,
-    "kcal/mol/Å": 1 / KCAL_PER_MOL,
-    "kJ/mol/Å": 1 / KJ_PER_MOL,
-    "gradients instead of forces, in eV/Å": -1.0,
-    "gradients instead of forces, in Hartree/Bohr": -ATOMIC,
-}
-NEAR = 1.6  # a slope within this factor of a unit's is explained by it
-SURE = 0.7  # a correlation below it tells nothing
 
 
 def read_input(
@@ -88,7 +78,7 @@ def check_labels(
     Raises:
         TaskError: too few, or of several levels of theory.
         DataError: the same geometry twice with different labels, or numbers that are not finite.
-        UnitError: forces are not in eV/Å, or are gradients.
+        UnitError: energies are not in eV, forces not in eV/Å, or gradients.
     """
     if len(labelled) < FEWEST:
         todo = "Add labels, or give a structure and --budget."
@@ -106,8 +96,7 @@ def check_labels(
     notes = _duplicates(labelled)
     if len(levels) > 1:
         notes.append(f"labels of {len(levels)} levels of theory count as one")
-    _check_units(start, labelled)
-    return notes
+    return notes + check_units(start, labelled)
 
 
 def _duplicates(labelled: Sequence[Labelled]) -> list[str]:
@@ -122,27 +111,3 @@ def _duplicates(labelled: Sequence[Labelled]) -> list[str]:
             got = f"frames {before} and {number}: one geometry, two energies"
             raise DataError("each geometry with one energy", got, "Keep the right one.")
     return [f"{twice} frames repeat another: they add nothing"] if twice else []
-
-
-def _check_units(start: Model, labelled: Sequence[Labelled]) -> None:
-    """Compare forces with the start's: it knows the chemistry well enough to know a unit."""
-    some = labelled[:8]
-    allow = {"charges", "multiplicities", "levels"}
-    predicted = start.predict([one.structure for one in some], allow=allow)
-    given = np.concatenate([one.labels.forces.ravel() for one in some])
-    known = np.concatenate([one.forces.ravel() for one in predicted])
-    if not np.any(given):
-        return
-    correlation = float(np.corrcoef(given, known)[0, 1])
-    slope = float(given @ known / (known @ known))
-    if abs(correlation) < SURE or (slope > 0 and abs(np.log(slope)) < np.log(3)):
-        return
-    near = [
-        name
-        for name, value in SLOPES.items()
-        if slope * value > 0 and abs(np.log(slope / value)) < np.log(NEAR)
-    ]
-    got = f"forces {slope:.3g} times the start's (correlation {correlation:.2f})"
-    guess = f"They look like {near[0]}. " if near else ""
-    todo = f"{guess}Convert them, or state units when reading: see `kshot data convert`."
-    raise UnitError("forces in eV/Å, minus the gradient", got, todo)

@@ -19,15 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from kshot.core.arrays_file import DAMAGED
+from kshot.core.arrays_file import DAMAGED, MOST_ARRAYS
 from kshot.core.errors import ModelFileError
+from kshot.core.limits import allowed_bytes
 from kshot.potentials.model_tree import KINDS
 
 JSON, ARRAYS = "model.json", "arrays.npz"
 LARGEST = {JSON: 1 << 26, ARRAYS: 1 << 31}  # bytes, of a member; the file itself is no longer
-UNSUSPICIOUS = 1 << 26  # bytes: up to here anything may be as compressible as it likes
-RATIO = 100  # beyond, what arrays shrink by at most; weights shrink by a tenth, and zip bombs more
-MOST_ARRAYS = 100_000
 DATE = (1980, 1, 1, 0, 0, 0)  # the first a zip can hold: equal content makes equal bytes
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
@@ -83,7 +81,7 @@ def unpack_arrays(whole: bytes, where: str) -> dict[str, np.ndarray]:
     Raises:
         ModelFileError: it is no such file, or too large.
     """
-    most = min(max(UNSUSPICIOUS, RATIO * len(whole)), LARGEST[ARRAYS])
+    most = allowed_bytes(len(whole), LARGEST[ARRAYS])
     members = _members(whole, where, {}, most)
     return {
         name.removesuffix(".npy"): _array(data, f"{name} of {where}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kshot.core.errors import InputError
+from kshot.core.limits import TooLargeError, allowed_bytes, read_at_most
 from kshot.families.proteins import space
 from kshot.families.proteins.model import WATERS, Protein, Residue
 
@@ -60,8 +61,11 @@ def _refuse_broken(path: Path) -> None:
         raise InputError(f"a file ending in one of {known}", str(path), "Rename or convert it.")
     raw = path.read_bytes()
     try:
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode(errors="replace")
-    except (OSError, EOFError) as error:
+        if path.suffix == ".gz":
+            with gzip.open(path) as stream:
+                raw = read_at_most(stream, allowed_bytes(len(raw)))
+        text = raw.decode(errors="replace")
+    except (OSError, EOFError, TooLargeError) as error:
         raise _truncated(path, str(error)) from error
     pdb = any(part in {".pdb", ".ent"} for part in path.suffixes)
     why = _pdb_cut(text) if pdb else _cif_cut(text)

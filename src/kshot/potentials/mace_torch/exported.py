@@ -17,6 +17,7 @@ from kshot.potentials.mace_torch.export import FORMAT, VERSION
 ENVELOPE = 5  # the power of mlip's polynomial envelope
 FIRST = {"RealAgnosticInteractionBlock": False, "RealAgnosticResidualInteractionBlock": True}
 LATER = "RealAgnosticResidualInteractionBlock"
+LARGEST = 1 << 31  # bytes: the largest published models take a tenth of it
 EXPECTED, AGAIN = "an npz that export.py wrote", "Export the model again."
 REMEDY = "mlip's MACE has no counterpart of it; kshot cannot import this model."
 
@@ -53,7 +54,7 @@ def read_export(path: Path | str) -> Exported:
         ModelFileError: it is no such file, or made by a newer kshot.
     """
     try:
-        arrays = read_arrays(Path(path))
+        arrays = read_arrays(Path(path), LARGEST)
     except (OSError, NotArraysError) as error:
         raise ModelFileError(EXPECTED, f"{path}: {error}", AGAIN) from error
     return from_arrays(arrays, str(path))
