@@ -178,14 +178,6 @@ def test_one_label_is_refused():
         adapt(start(), labelled(1))
 
 
-def test_the_curve_falls_and_says_what_is_predicted():
-    curve = adapt(start(), labelled(16)).curve
-    assert [point.labels for point in curve] == [4, 8, 16, 32, 64]
-    assert [point.predicted for point in curve] == [False, False, False, True, True]
-    assert curve[2].forces <= curve[0].forces
-    assert curve[4].forces <= curve[3].forces <= curve[2].forces
-
-
 def held(model: Model) -> Model:
     far = labelled(6, seed=5, width=0.15)
     said = model.predict([one.structure for one in far])

@@ -24,13 +24,14 @@ def full() -> dict:
             {"name": "zero-shot + shift", "energy_meV": 137.0, "force_meV_per_A": 436.0,
              "baseline": True},
             {"name": "fine-tune", "energy_meV": 72.0, "force_meV_per_A": 197.0, "baseline": True},
-            {"name": "Gauss-Newton", "energy_meV": 46.0, "force_meV_per_A": 164.0, "chosen": True},
+            {"name": "Gauss-Newton", "energy_meV": 46.0, "energy_meV_low": 31.0,
+             "energy_meV_high": 78.0, "force_meV_per_A": 164.0, "chosen": True},
             {"name": "Meta-SGD", "energy_meV": None, "force_meV_per_A": 210.0},
         ],
         "curve": [
-            {"K": 5, "energy_meV": 110.0, "force_meV_per_A": 300.0, "predicted": False},
-            {"K": 20, "energy_meV": 46.0, "force_meV_per_A": 164.0, "predicted": False},
-            {"K": 40, "energy_meV": 33.0, "force_meV_per_A": 120.0, "predicted": True},
+            {"K": 5, "energy_meV": 110.0, "force_meV_per_A": 300.0, "extrapolated": False},
+            {"K": 20, "energy_meV": 46.0, "force_meV_per_A": 164.0, "extrapolated": False},
+            {"K": 40, "energy_meV": 33.0, "force_meV_per_A": 120.0, "extrapolated": True},
         ],
         "parity": {
             "energy": {"label": list(energy), "kshot": list(energy + rng.normal(0, 0.04, 60))},
@@ -109,6 +110,7 @@ def test_numbers_are_printed_and_not_made_up():
     text = page({"methods": full()["methods"]})
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", text)
     assert cells[:4] == ["zero-shot + shift", "137", "436", "baseline"]
+    assert cells[8:11] == ["Gauss-Newton", "46 (31–78)", "164"]
     assert cells[12:15] == ["Meta-SGD", "–", "210"]
 
 
@@ -146,11 +148,11 @@ def test_what_is_missing_or_infinite_is_left_out():
         "methods": [{"name": "a", "energy_meV": inf, "force_meV_per_A": nan}, {"name": "b"}],
         "parity": {"forces": {"label": [nan, 1.0], "kshot": [1.0, inf]}},
         "md": {"time_fs": [0.0, 1.0], "energy_eV": [nan, None]},
-        "forgetting": {"before": None, "after": 3.0},
+        "forgetting": {"before": {"forces (meV/Å)": None}, "after": {"forces (meV/Å)": 3.0}},
     }
     text = page(record)
     assert "inf" not in re.sub(r"<svg.*?</svg>", "", text, flags=re.S)
-    assert '<td>error (meV)</td><td class="number">–</td>' in text
+    assert '<td>forces (meV/Å)</td><td class="number">–</td>' in text
 
 
 def test_everything_wrong_is_said_at_once():

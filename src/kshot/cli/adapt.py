@@ -97,32 +97,24 @@ def _tell(done: Done, output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from kshot.pipeline.page import sentence
+    from kshot.pipeline.page import extrapolated, forgotten, sentence
 
     record = done.record
-    table = Table("method", "energy meV", "forces meV/Å", "", title="left-out frames, RMSE")
-    for one in record["candidates"]:
+    title = "expected on new frames, RMSE; left-out frames in brackets"
+    table = Table("method", "energy meV", "forces meV/Å", "", title=title)
+    for candidate in record["candidates"]:
         alone = len(record["candidates"]) == 1
-        marks = ["the only one tried" if alone else "chosen"] * one["chosen"]
-        marks += ["plain baseline"] * one["baseline"]
-        energy, forces = one["cv_energy_rmse_eV"], one["cv_force_rmse_eV_per_A"]
-        cells = (f"{MEV * energy:.1f}", f"{MEV * forces:.0f}", ", ".join(marks))
-        table.add_row(one["method"], *cells)
+        marks = ["the only one tried" if alone else "chosen"] * candidate["chosen"]
+        marks += ["plain baseline"] * candidate["baseline"]
+        energies, forces = (
+            [MEV * candidate[f"{kind}_{name}"] for kind in ("expected", "cv")]
+            for name in ("energy_rmse_eV", "force_rmse_eV_per_A")
+        )
+        cells = ("{:.1f} ({:.1f})".format(*energies), "{:.0f} ({:.0f})".format(*forces))
+        table.add_row(candidate["method"], *cells, ", ".join(marks))
     Console().print(table)
-    typer.echo(sentence(record))
-    more = [one for one in record["curve"] if one["predicted"]]
-    if more:
-        guesses = "; ".join(
-            f"with {one['labels']} labels about {MEV * one['energy']:.0f} meV and "
-            f"{MEV * one['forces']:.0f} meV/Å"
-            for one in more
-        )
-        typer.echo(f"predicted: {guesses}")
-    if drift := record["drift"]:
-        typer.echo(
-            f"on other chemistry (anchors): forces {MEV * drift['forces_before']:.0f} meV/Å "
-            f"before, {MEV * drift['forces_after']:.0f} after"
-        )
+    for line in (sentence(record), *extrapolated(record), *forgotten(record)):
+        typer.echo(line)
     for note in record["notes"]:
         typer.echo(f"note: {note}")
     typer.echo(f"{record['seconds']:.0f} s; adapted model in {output}")

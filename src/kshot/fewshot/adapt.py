@@ -5,7 +5,7 @@ No label outside the K is looked at. Where a plain baseline wins, it is used, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,16 @@ from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
 from kshot.core.side_by_side import both
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
-from kshot.fewshot.curve import Point, learning_curve
+from kshot.fewshot.curve import FEWEST as FEWEST_OF_CURVE
+from kshot.fewshot.curve import TOO_FEW, Point, learning_curve
+from kshot.fewshot.expected import Expected, expected
 from kshot.fewshot.finetune import FEWEST, FineTune
 from kshot.fewshot.inner import inner_of
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.judge import (
     FOLDS,
     Candidate,
+    Judged,
     Rule,
     Shots,
     cross_validated,
@@ -33,7 +36,7 @@ from kshot.fewshot.judge import (
     judged,
     shots,
 )
-from kshot.fewshot.least_squares import Fit, Gram, grams
+from kshot.fewshot.least_squares import Fit, Gram, Solved, grams
 from kshot.fewshot.methods import FINETUNE, INNER, METHODS, USUAL, check_methods, moved, prior_of
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
@@ -53,13 +56,18 @@ class Adapted:
         model: ready to predict: `Model.predict`, `Model.calculator`.
         chosen: the method that was used.
         candidates: all methods that were tried.
-        curve: errors against the number of labels; the last points are extrapolated.
+        labels: how many frames it was adapted to.
+        atoms: of a frame, on average.
+        curve: expected errors against the number of labels; the last points are extrapolated.
         drift: what the model has forgotten, on anchors; None where the start has none.
+        notes: what a user should know of it, a sentence each.
     """
 
     model: Model
     chosen: Candidate
     candidates: tuple[Candidate, ...]
+    labels: int
+    atoms: float
     curve: tuple[Point, ...]
     drift: Drift | None
     notes: tuple[str, ...] = field(default=())
@@ -80,23 +88,48 @@ class Adapted:
         """Return a copy with another model, such as one that says more of where it is from."""
         return replace(self, model=model)
 
+    def expected(self, candidate: Candidate) -> Expected:
+        """Return what errors to expect of a candidate on new frames like the labelled ones."""
+        return expected(candidate.error, self.labels, self.atoms)
+
     def summary(self) -> dict[str, Any]:
-        """Return everything but the model as plain JSON values, in eV and eV/Å."""
-        told = lambda one: {  # noqa: E731
-            "method": one.method.name,
-            "baseline": one.method.baseline,
-            "chosen": one is self.chosen,  # a start's own rule may be called finetune, too
-            "factor": one.factor,
-            "steps": one.steps,
-            "cv_energy_rmse_eV": one.error.energy,
-            "cv_force_rmse_eV_per_A": one.error.forces,
-        }
+        """Return everything but the model as plain JSON values.
+
+        - ``chosen``, ``candidates``: of each method its name (``method``), whether it is a plain
+          ``baseline`` and is ``chosen``; ``factor`` and ``steps`` and the ``limits`` of their
+          search that it hit (``scale``, ``steps``); ``cv_energy_rmse_eV`` and
+          ``cv_force_rmse_eV_per_A``, errors left out that it was chosen by, which are too small as
+          a promise; ``expected_energy_rmse_eV`` and ``expected_force_rmse_eV_per_A``, errors to
+          expect on new frames, and the ends of their intervals (``…_low``, ``…_high``).
+        - ``curve``: expected errors against ``labels``, see `kshot.fewshot.curve.Point`.
+        - ``drift``: errors on anchors before and after, ``forces_ratio`` of the two; or None.
+        - ``notes``: sentences.
+        """
         return {
-            "chosen": told(self.chosen),
-            "candidates": [told(one) for one in self.candidates],
+            "chosen": self._summary_of(self.chosen),
+            "candidates": [self._summary_of(candidate) for candidate in self.candidates],
             "curve": [point._asdict() for point in self.curve],
-            "drift": None if self.drift is None else self.drift._asdict(),
+            "drift": None if self.drift is None else self.drift.summary(),
             "notes": list(self.notes),
+        }
+
+    def _summary_of(self, candidate: Candidate) -> dict[str, Any]:
+        errors = self.expected(candidate)
+        return {
+            "method": candidate.method.name,
+            "baseline": candidate.method.baseline,
+            "chosen": candidate is self.chosen,  # a start's own rule may be called finetune, too
+            "factor": candidate.factor,
+            "steps": candidate.steps,
+            "limits": list(candidate.limits),
+            "cv_energy_rmse_eV": candidate.error.energy,
+            "cv_force_rmse_eV_per_A": candidate.error.forces,
+            "expected_energy_rmse_eV": errors.energy,
+            "expected_energy_rmse_eV_low": errors.energy_low,
+            "expected_energy_rmse_eV_high": errors.energy_high,
+            "expected_force_rmse_eV_per_A": errors.forces,
+            "expected_force_rmse_eV_per_A_low": errors.forces_low,
+            "expected_force_rmse_eV_per_A_high": errors.forces_high,
         }
 
 
@@ -149,7 +182,9 @@ def adapt(
     if FINETUNE in methods:
         rules.append(FineTune(told))
     some = shots(start, frames, own)
-    return choose_among(some, grams(own, priors, anchors, keep), seed, rules=rules, told=told)
+    adapted = choose_among(some, grams(own, priors, anchors, keep), seed, rules=rules, told=told)
+    forgotten = adapted.drift and adapted.drift.warning(keep)
+    return replace(adapted, notes=(*adapted.notes, forgotten)) if forgotten else adapted
 
 
 def parts(start: Model, methods: Sequence[str], labels: int) -> int:
@@ -179,38 +214,61 @@ def choose_among(
         rules: other ways that take part.
         told: called with the name of each method when it has been judged.
     """
-    candidates = []
+    candidates: list[Candidate] = []
+    linear: Judged | None = None
     for name, problem in problems.items():
-        candidates.append(judged(some, METHODS[name], problem, seed))
+        outcome = judged(some, METHODS[name], problem, seed)
+        candidates.append(outcome.candidate)
+        if linear is None or better(outcome.candidate, linear.candidate):
+            linear = outcome  # the matrices of the others are let go
         told(name)
-    linear = best_of(candidates)
-    problem = problems[linear.method.name]
+    assert linear is not None, "no method in closed form"
     folds = folds_of(len(some.frames), seed)
     followers: list[tuple[Candidate, Rule]] = []
     for rule in rules:
         (error,) = cross_validated(some, folds, rule.fits(some, folds))
-        candidates.append(Candidate(rule.method, 1.0, rule.method.steps, error))
-        followers.append((candidates[-1], rule))
+        followers.append((Candidate(rule.method, 1.0, rule.method.steps, error), rule))
         told(rule.method.name)
-    best = best_of(candidates)
-    rule = next((rule for one, rule in followers if one is best), None)
+    best = linear.candidate
+    for candidate, _ in followers:
+        candidates.append(candidate)
+        best = candidate if better(candidate, best) else best
+    rule = next((rule for candidate, rule in followers if candidate is best), None)
     # what more labels are worth is read off the linear problem, whoever won.
     model, curve = both(
-        lambda: fitted(some, problem, linear) if rule is None else followed(some, rule),
-        lambda: learning_curve(problem, linear.factor, seed),
+        lambda: followed(some, rule) if rule else finished(some, linear.solved, best.steps),
+        lambda: learning_curve(linear.solved, best.error, seed),
     )
-    return Adapted(model, best, tuple(candidates), curve, drift(some.start, model))
+    labels, atoms = len(some.frames), float(some.rows.counts.sum(1).mean())
+    lost = drift(some.start, model)
+    notes = tuple(notes_of(best, labels))
+    return Adapted(model, best, tuple(candidates), labels, atoms, curve, lost, notes)
 
 
-def best_of(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the one with the least errors on frames left out."""
-    return min(candidates, key=lambda one: one.error.together)
+def better(candidate: Candidate, other: Candidate) -> bool:
+    """Whether a candidate does better on frames left out than another."""
+    return candidate.error.together < other.error.together
 
 
-def fitted(some: Shots, problem: Gram, way: Candidate) -> Model:
+def notes_of(chosen: Candidate, labels: int) -> Iterator[str]:
+    """Yield what a user should know of how a method was chosen."""
+    if "scale" in chosen.limits:
+        yield f"the scale of the prior ended at the edge of its grid, {chosen.factor:g}"
+    if "steps" in chosen.limits:
+        yield f"{chosen.steps} steps, the most there are: more would still have helped"
+    if labels < FEWEST_OF_CURVE:
+        yield TOO_FEW.format(labels, FEWEST_OF_CURVE)
+
+
+def fitted(some: Shots, problem: Gram, candidate: Candidate) -> Model:
     """Return the start adapted to all labels in the way of a candidate."""
-    *_, [(found, _)] = fits(some, problem.solve(way.factor), way.steps, [()])
-    return apply(some.start, found)
+    return finished(some, problem.solve(candidate.factor), candidate.steps)
+
+
+def finished(some: Shots, solved: Solved, steps: int) -> Model:
+    """Return the start adapted to all labels, by so many steps of a problem that is solved."""
+    *_, [(fit, _)] = fits(some, solved, steps, [()])
+    return apply(some.start, fit)
 
 
 def followed(some: Shots, rule: Rule) -> Model:

@@ -23,6 +23,8 @@ from kshot.potentials.packed import pieces
 
 NAME = "anchors"
 WAYS = 8  # directions of force per anchor; with two, twice as much was forgotten on uracil
+FORGOTTEN = 1.25  # times the start's force errors on anchors: more is worth a warning
+LEAST = 1e-6  # eV/Å: a start that makes no errors at all forgets by a finite factor
 
 
 class Drift(NamedTuple):
@@ -35,6 +37,25 @@ class Drift(NamedTuple):
     forces_after: float
     energy_before: float
     energy_after: float
+
+    @property
+    def ratio(self) -> float:
+        """Force errors after adaptation, as a multiple of those before."""
+        return self.forces_after / max(self.forces_before, LEAST)
+
+    def summary(self) -> dict[str, float]:
+        """Return the errors and their ratio as plain values, in eV and eV/Å."""
+        return {**self._asdict(), "forces_ratio": self.ratio}
+
+    def warning(self, keep: float) -> str | None:
+        """Return what to say of a model that has forgotten too much, and what to do about it."""
+        if self.ratio <= FORGOTTEN:
+            return None
+        return (
+            f"force errors on other chemistry (anchors) are ×{self.ratio:.2f} those of the start: "
+            f"use this model for what was labelled only, or hold the rest harder with "
+            f"--keep {max(10.0, 10 * keep):g}"
+        )
 
 
 def as_anchors(labelled: Sequence[Labelled]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ steps and leave-one-out cost one matrix inverse for each scale of the prior.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -18,8 +19,9 @@ from jaxtyping import Float, PyTree
 from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.jacobian import Rows
-from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, promising, score
+from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, score
 from kshot.fewshot.methods import Method, moved
+from kshot.fewshot.scales import promising
 from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
 from kshot.potentials.model_predict import Pack, packs, predict_packs
@@ -27,7 +29,9 @@ from kshot.potentials.packed import Piece
 
 FOLDS = 5
 LOST = 1e3  # eV, eV/Å: what a prediction is off by that is not finite; no other method is so wrong
-GAIN = 0.005  # of the logarithm of the errors: a step that gains less is the last
+MOST_SCALES = 6  # of a prior, that the true model is asked about
+PATIENCE = 2  # steps that together gain less than this of the logarithm of the errors are the last
+GAIN = 0.01
 
 
 class Candidate(NamedTuple):
@@ -37,13 +41,32 @@ class Candidate(NamedTuple):
         method: which.
         factor: of its prior's variances, chosen by leave-one-out and by cross-validation.
         steps: of Gauss-Newton, chosen by cross-validation.
-        error: of frames left out, by the true (not the linearised) model.
+        error: of frames left out, by the true (not the linearised) model. The least of many
+            scales, steps and methods: what to choose by, but too small as a promise; see
+            `kshot.fewshot.expected`.
     """
 
     method: Method
     factor: float
     steps: int
     error: Score
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Which guards of the search were hit: a better choice may lie beyond them."""
+        ends = (min(self.method.factors), max(self.method.factors))
+        reached = {
+            "scale": ends[0] < ends[1] and self.factor in ends,
+            "steps": 1 < self.method.steps == self.steps and len(self.method.factors) > 1,
+        }
+        return tuple(name for name, hit in reached.items() if hit)
+
+
+class Judged(NamedTuple):
+    """A method's candidate, and the linear problem solved for the scale it chose."""
+
+    candidate: Candidate
+    solved: Solved
 
 
 @runtime_checkable
@@ -98,24 +121,38 @@ def shots(start: Model, frames: Sequence[Piece], rows: Rows) -> Shots:
     return Shots(start, tuple(frames), packed, rows)
 
 
-def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Candidate:
+def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Judged:
     """Return a method's error on frames left out, its options chosen inside.
 
     Leave-one-out of the linearised model says which scale of the prior to begin with;
-    cross-validation of the true model goes down from there as long as that helps, and chooses the
-    number of steps.
+    cross-validation of the true model goes down from there as long as that helps, or as long as
+    nothing is better than the start, and chooses the number of steps.
     """
     folds = folds_of(len(some.frames), seed)
-    best: Candidate | None = None
-    for solved in promising(problem, method.factors):
+    unmoved = shifted_only(some, folds).together
+    best: Judged | None = None
+    for solved in itertools.islice(promising(problem, method.factors), MOST_SCALES):
         errors = cross_validated(some, folds, fits(some, solved, method.steps, folds))
-        steps = min(range(len(errors)), key=lambda i: errors[i].together)
-        found = Candidate(method, solved.factor, steps + 1, errors[steps])
-        if best is not None and best.error.together <= found.error.together:
+        steps = min(range(len(errors)), key=lambda step: errors[step].together)
+        candidate = Candidate(method, solved.factor, steps + 1, errors[steps])
+        if best is None or candidate.error.together < best.candidate.error.together:
+            best = Judged(candidate, solved)
+        elif best.candidate.error.together < unmoved:
             break
-        best = found
     assert best is not None, "a method without factors"
     return best
+
+
+def shifted_only(some: Shots, folds: Sequence[np.ndarray]) -> Score:
+    """Return the start's errors on frames left out, its energies shifted by the others."""
+    rows, every = some.rows, np.arange(len(some.frames))
+    still = Fit(np.zeros(rows.jacobian.shape[1]), np.zeros(rows.counts.shape[1]))
+    errors = np.full(len(rows.frame), np.nan)
+    for fold in folds:
+        left = places(rows, fold)
+        fit = with_shifts(rows, still, rows.residual, np.setdiff1d(every, fold))
+        errors[left] = (rows.residual + shifted_by(rows, fit))[left]
+    return score(rows, errors)
 
 
 def folds_of(count: int, seed: int) -> list[np.ndarray]:
@@ -139,11 +176,12 @@ def cross_validated(
     scores: list[Score] = []
     for found in steps:
         errors = np.full(len(some.rows.frame), np.nan)
-        for fold, (fit, here) in zip(folds, found, strict=True):
+        for fold, (fit, residual) in zip(folds, found, strict=True):
             left = places(some.rows, fold)
-            errors[left] = (here + shifted_by(some.rows, fit))[left]
+            errors[left] = (residual + shifted_by(some.rows, fit))[left]
         scores.append(score(some.rows, errors))
-        if len(scores) > 1 and scores[-1].together > scores[-2].together - GAIN:
+        values = [entry.together for entry in scores]
+        if len(values) > PATIENCE and min(values[-PATIENCE:]) > min(values[:-PATIENCE]) - GAIN:
             break
     return scores
 

@@ -11,6 +11,7 @@ anchors: rows that ask the model to stay what it was, elsewhere.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,8 +109,7 @@ class Gram:
         lower = scipy.linalg.cholesky(among, lower=True, overwrite_a=True, check_finite=False)
         half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
         covariance -= half.T @ half
-        pull = -scipy.linalg.solve_triangular(lower, half, lower=True, trans=1, check_finite=False)
-        return Solved(self, factor, _inverse(covariance), pull)
+        return Solved(self, factor, covariance, _inverse(covariance), lower, half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +119,25 @@ class Solved:
     Args:
         problem: what was solved.
         factor: of the prior's variances.
-        inverse: the labelled rows' block of C⁻¹.
-        pull: multipliers of anchors, from those of labelled rows.
+        covariance: of the labelled rows, given that anchors stay.
+        inverse: of that; the labelled rows' block of C⁻¹.
+        lower: Cholesky factor of the anchors' block of C.
+        half: its inverse times the block between anchors and labelled rows.
     """
 
     problem: Gram
     factor: float
+    covariance: Float[np.ndarray, "rows rows"]
     inverse: Float[np.ndarray, "rows rows"]
-    pull: Float[np.ndarray, "anchors rows"]
+    lower: Float[np.ndarray, "anchors anchors"]
+    half: Float[np.ndarray, "anchors rows"]
+
+    @functools.cached_property
+    def pull(self) -> Float[np.ndarray, "anchors rows"]:
+        """Multipliers of anchors, from those of labelled rows; errors left out do without them."""
+        return -scipy.linalg.solve_triangular(
+            self.lower, self.half, lower=True, trans=1, check_finite=False
+        )
 
     def fits(
         self,
@@ -159,18 +170,23 @@ class Solved:
     def left_out(self) -> Float[np.ndarray, " rows"]:
         """Return the error on each frame of the fit to all others: exact for a linear model."""
         rows = self.problem.rows
-        alpha, errors = self.inverse @ rows.residual, np.empty(len(rows.frame))
-        for one in np.unique(rows.frame):
-            here = np.flatnonzero(rows.frame == one)
-            errors[here] = self._errors(here, alpha)
-        return errors
+        return _left_out(self.inverse, rows.residual, rows.frame)
+
+    def score_of(self, frames: Sequence[int] | np.ndarray) -> Score:
+        """Return errors left out as if these frames were all that is labelled.
+
+        The anchors are eliminated already, whatever is labelled: a part costs its inverse only.
+        """
+        rows = self.problem.rows
+        keep = places(rows, frames)
+        inverse = _inverse(self.covariance[np.ix_(keep, keep)])
+        return score(rows.of(frames), _left_out(inverse, rows.residual[keep], rows.frame[keep]))
 
     def _errors(
-        self, here: Int[np.ndarray, " some"], alpha: Float[np.ndarray, " rows"]
-    ) -> Float[np.ndarray, " some"]:
-        """Return the errors on some rows of the fit to all others."""
-        block = self.inverse[np.ix_(here, here)]
-        return scipy.linalg.solve(block, alpha[here], assume_a="pos")
+        self, gone: Int[np.ndarray, " left"], alpha: Float[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, " left"]:
+        """Return the errors on rows of the fit to all others."""
+        return _block_errors(self.inverse, gone, alpha)
 
 
 def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.0) -> Gram:
@@ -228,9 +244,32 @@ def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " 
     return np.concatenate([np.flatnonzero(rows.frame == one) for one in frames])
 
 
+def _left_out(
+    inverse: Float[np.ndarray, "rows rows"],
+    residual: Float[np.ndarray, " rows"],
+    frame: Int[np.ndarray, " rows"],
+) -> Float[np.ndarray, " rows"]:
+    """Return the error on each frame of the fit to all others."""
+    alpha, errors = inverse @ residual, np.empty(len(frame))
+    for number in np.unique(frame):
+        gone = np.flatnonzero(frame == number)
+        errors[gone] = _block_errors(inverse, gone, alpha)
+    return errors
+
+
+def _block_errors(
+    inverse: Float[np.ndarray, "rows rows"],
+    gone: Int[np.ndarray, " left"],
+    alpha: Float[np.ndarray, " rows"],
+) -> Float[np.ndarray, " left"]:
+    """Return the errors on rows of the fit to all others, from that fit's multipliers."""
+    block = inverse[np.ix_(gone, gone)]
+    return scipy.linalg.solve(block, alpha[gone], assume_a="pos")
+
+
 def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """Return the inverse of a positive definite matrix; half the work of a general one."""
-    factor, _ = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    factor, _ = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
     (potri,) = scipy.linalg.get_lapack_funcs(("potri",), (factor,))
     inverse, problem = potri(factor, lower=True, overwrite_c=True)
     if problem:
@@ -261,22 +300,3 @@ def score(rows: Rows, errors: Float[np.ndarray, " rows"]) -> Score:
     """Return the errors of rows as root mean squares; NaN where there is no row of a kind."""
     rms = lambda some: float(np.sqrt(np.mean(np.square(some)))) if len(some) else float("nan")  # noqa: E731
     return Score(rms(errors[rows.is_energy]), rms(errors[~rows.is_energy]))
-
-
-def promising(problem: Gram, factors: Sequence[float], most: int = 3) -> list[Solved]:
-    """Return the problem solved for the scale that leave-one-out prefers, and for those just below.
-
-    The linear model knows nothing of moves that are too long for it: it may prefer a scale that
-    the true model does worse with, but never one that is too small. The preferred one comes first.
-    Scales are tried from the largest down, until ``most - 1`` in a row do worse than the best.
-    """
-    solved: list[Solved] = []
-    errors: list[float] = []
-    best = 0
-    for factor in sorted(factors, reverse=True):
-        solved.append(problem.solve(factor))
-        errors.append(score(problem.rows, solved[-1].left_out()).together)
-        best = int(np.argmin(errors))
-        if len(solved) == best + most:
-            break
-    return solved[best : best + most]

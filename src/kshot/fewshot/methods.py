@@ -33,8 +33,9 @@ class Method(NamedTuple):
     Args:
         name: of it.
         baseline: whether it is one of the plain ways that meta-learning has to beat.
-        factors: scales of the prior's variances to choose from, inside the K labels.
-        steps: of Gauss-Newton; more than one only where the model is not linear.
+        factors: scales of the prior's variances to choose from, inside the K labels; both ends are
+            guards, far from what is chosen.
+        steps: of Gauss-Newton, at most; more than one only where the model is not linear.
         variance: of each leaf's parameters, for a model.
     """
 
@@ -102,15 +103,15 @@ def stepwise(name: str, steps: int, *, baseline: bool) -> Method:
     return Method(name, baseline, factors=(1.0,), steps=steps, variance=_nothing)
 
 
-STEPS = 8  # at most; all with the Jacobian of the start, so that each costs predictions only
-DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-NEAR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STEPS = 40  # a guard: they end when they stop helping. All use the Jacobian of the start, so that
+# each costs predictions only
+SCALES = tuple(10.0**power for power in range(-8, 5))  # guards at both ends; the search is local
 
 METHODS = {
     "shift": Method("shift", baseline=True, factors=(1.0,), steps=1, variance=_nothing),
-    "head": Method("head", baseline=True, factors=DECADES, steps=STEPS, variance=_head),
-    "uniform": Method("uniform", baseline=True, factors=DECADES, steps=STEPS, variance=_uniform),
-    "meta": Method("meta", baseline=False, factors=NEAR, steps=STEPS, variance=learned_prior),
+    "head": Method("head", baseline=True, factors=SCALES, steps=STEPS, variance=_head),
+    "uniform": Method("uniform", baseline=True, factors=SCALES, steps=STEPS, variance=_uniform),
+    "meta": Method("meta", baseline=False, factors=SCALES, steps=STEPS, variance=learned_prior),
 }
 """By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), ``uniform``
 (Gauss-Newton, one variance for all parameters), ``meta`` (with the meta-learned variances)."""

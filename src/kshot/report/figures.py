@@ -44,7 +44,7 @@ def parity(record: Mapping[str, Mapping[str, Numbers]]) -> str:
 
 
 def methods(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the cross-validated error of each method as bars; plain baselines are grey."""
+    """Return the error of each method as bars with intervals; plain baselines are grey."""
     shown = [(key, words) for key, words in ERRORS if any(key in row for row in rows)]
 
     def draw(figure: Figure) -> None:
@@ -59,7 +59,7 @@ def methods(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def curve(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return errors against the number of labels, the predicted continuation dashed."""
+    """Return errors against labels, intervals as bands, what is extrapolated dashed."""
     shown = [(key, words) for key, words in ERRORS if any(key in row for row in rows)]
 
     def draw(figure: Figure) -> None:
@@ -124,6 +124,8 @@ def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, words: str) -
     ]
     places = np.arange(len(rows))[::-1]
     axes.barh(places, np.nan_to_num(values), color=colours, height=0.7)
+    ends = [[finite(row.get(f"{key}_{end}")) for row in rows] for end in ("low", "high")]
+    axes.hlines(places, *ends, color="black", linewidth=0.8, alpha=0.5)
     names = [_plain(row["name"]) + (" (baseline)" if row.get("baseline") else "") for row in rows]
     axes.set_yticks(places, names)
     for place, value in zip(places, values, strict=True):
@@ -135,16 +137,18 @@ def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, words: str) -
 
 
 def _learning(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, words: str) -> None:
-    ordered = sorted(rows, key=lambda row: (finite(row["K"]), bool(row.get("predicted"))))
-    known = [row for row in ordered if not row.get("predicted")]
-    guess = [row for row in ordered if row.get("predicted")]
-    joined = known[-1:] + guess  # the dashed line goes on where the measured one ends
-    for some, style, text in ((joined, "o--", "predicted"), (known, "o-", "measured")):
-        if some is joined and not guess:
-            continue
-        x, y = [finite(row["K"]) for row in some], [finite(row.get(key)) for row in some]
-        colour = GREY if text == "predicted" else BLUE
-        axes.plot(x, y, style, color=colour, markersize=4, label=text)
+    ordered = sorted(rows, key=lambda row: (finite(row["K"]), bool(row.get("extrapolated"))))
+    known = [row for row in ordered if not row.get("extrapolated")]
+    beyond = [row for row in ordered if row.get("extrapolated")]
+    # the dashed line goes on where the measured one ends.
+    lines = [(known[-1:] + beyond, "o--", GREY, "extrapolated")] if beyond else []
+    for points, style, colour, label in [*lines, (known, "o-", BLUE, "inside the labels")]:
+        x, y, low, high = (
+            [finite(row.get(name)) for row in points]
+            for name in ("K", key, f"{key}_low", f"{key}_high")
+        )
+        axes.plot(x, y, style, color=colour, markersize=4, label=label)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="labels (K)", ylabel=words, ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)

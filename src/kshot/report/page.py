@@ -69,14 +69,19 @@ def _sections(record: Mapping[str, Any]) -> Iterator[str]:
         yield f'<p class="summary">{escape(summary)}</p>'
     if rows := record.get("methods"):
         note = (
-            "Errors by cross-validation inside the K labels. Green: chosen. Grey: plain baseline."
+            "Errors to expect on new frames like the labelled ones, with intervals that hold nine "
+            "of ten. Another conformer, or much hotter frames, may be several times worse. Green: "
+            "chosen. Grey: plain baseline."
         )
         yield _section("Methods", note, _own(figures.methods(rows), "m") + _methods(rows))
     if columns := record.get("parity"):
         note = "Each point is one energy, or one component of one force, that was not learned from."
         yield _section("Labels and predictions", note, _own(figures.parity(columns), "p"))
     if rows := record.get("curve"):
-        note = "Error against the number of labels; dashed: what more labels would give."
+        note = (
+            "Expected error against the number of labels. Dashed: extrapolated, by a straight line "
+            "through logarithms; a trend, not a promise."
+        )
         yield _section("Learning curve", note, _own(figures.curve(rows), "c"))
     if drift := record.get("forgetting"):
         note = "Error on anchors: molecules the start knew, before and after adaptation."
@@ -105,8 +110,8 @@ def _methods(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [
         (
             escape(row["name"]),
-            _figure(row.get("energy_meV")),
-            _figure(row.get("force_meV_per_A")),
+            _interval(row, "energy_meV"),
+            _interval(row, "force_meV_per_A"),
             ", ".join(word for word in ("chosen", "baseline") if row.get(word)),
         )
         for row in rows
@@ -120,15 +125,11 @@ def _methods(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def _drift(record: Mapping[str, Any]) -> str:
-    by_name = {
-        when: value if isinstance(value, Mapping) else {"error (meV)": value}
-        for when, value in record.items()
-    }
-    names = dict.fromkeys(name for values in by_name.values() for name in values)
-    lines = [_line("th", ("", *by_name))] + [
-        _line("td", (escape(str(n)), *[_figure(values.get(n)) for values in by_name.values()]))
-        for n in names
+def _drift(record: Mapping[str, Mapping[str, Any]]) -> str:
+    names = dict.fromkeys(name for errors in record.values() for name in errors)
+    lines = [_line("th", ("", *record))] + [
+        _line("td", (escape(str(name)), *[_figure(errors.get(name)) for errors in record.values()]))
+        for name in names
     ]
     return f"<table>{''.join(lines)}</table>"
 
@@ -137,6 +138,13 @@ def _line(tag: str, cells: Sequence[str], name: str = "") -> str:
     kinds = ["", *[' class="number"'] * (len(cells) - 1)]
     inner = "".join(f"<{tag}{k}>{c}</{tag}>" for k, c in zip(kinds, cells, strict=True))
     return f'<tr class="{name}">{inner}</tr>' if name else f"<tr>{inner}</tr>"
+
+
+def _interval(row: Mapping[str, Any], key: str) -> str:
+    """Return a number, and the ends of its interval where there are any."""
+    ends = [row.get(f"{key}_{end}") for end in ("low", "high")]
+    inside = "" if None in ends else f" ({'–'.join(map(_figure, ends))})"
+    return _figure(row.get(key)) + inside
 
 
 def _figure(value: float | int | None) -> str:

@@ -20,12 +20,13 @@ def check(record: Mapping[str, Any]) -> None:
 
             - ``title``, ``summary``: text.
             - ``methods``: dicts of ``name``, ``energy_meV`` (RMSE per molecule, meV),
-              ``force_meV_per_A`` (meV/Å), ``baseline`` and ``chosen`` (whether it is).
-            - ``curve``: dicts of ``K``, ``energy_meV``, ``force_meV_per_A``, ``predicted``.
+              ``force_meV_per_A`` (meV/Å), both with the ends of intervals (``…_low``, ``…_high``),
+              ``baseline`` and ``chosen`` (whether it is).
+            - ``curve``: dicts of ``K``, errors as above, ``extrapolated``.
             - ``parity``: ``energy`` (eV) and ``forces`` (eV/Å), each of ``label`` and any number of
               predictions by name, equally long.
-            - ``forgetting``: ``before`` and ``after``: error on anchors in meV, or a dict of
-              errors by name.
+            - ``forgetting``: ``before`` and ``after``: errors on anchors by names that hold their
+              units.
             - ``md``: ``time_fs``, and ``energy_eV`` or ``temperature_K`` or both, equally long.
             - ``provenance``: anything that JSON holds.
 
@@ -103,26 +104,30 @@ def _columns(needed: str, known: frozenset[str] | None = None) -> Check:
     return columns
 
 
-def _either(path: str, value: Any) -> list[str]:  # noqa: ANN401
-    if isinstance(value, Mapping):
-        return [problem for key, one in value.items() for problem in _number(f"{path}.{key}", one)]
-    return _number(path, value)
+def _by_name(path: str, value: Any) -> list[str]:  # noqa: ANN401
+    if not isinstance(value, Mapping):
+        return [f"{path}: {type(value).__name__}, not a dict of numbers"]
+    return [problem for key, entry in value.items() for problem in _number(f"{path}.{key}", entry)]
 
 
 def _anything(path: str, value: Any) -> list[str]:  # noqa: ANN401
     return [] if isinstance(value, Mapping) else [f"{path}: {type(value).__name__}, not a dict"]
 
 
-ERRORS: dict[str, Check] = {"energy_meV": _number, "force_meV_per_A": _number}
+ERRORS: dict[str, Check] = {
+    f"{name}{end}": _number
+    for name in ("energy_meV", "force_meV_per_A")
+    for end in ("", "_low", "_high")
+}
 TOP: dict[str, Check] = {
     "title": _text,
     "summary": _text,
     "methods": _rows({"name": _text, **ERRORS, "baseline": _flag, "chosen": _flag}, "name"),
-    "curve": _rows({"K": _number, **ERRORS, "predicted": _flag}, "K"),
+    "curve": _rows({"K": _number, **ERRORS, "extrapolated": _flag}, "K"),
     "parity": lambda path, value: _fields(
         path, value, {"energy": _columns("label"), "forces": _columns("label")}
     ),
-    "forgetting": lambda path, value: _fields(path, value, {"before": _either, "after": _either}),
+    "forgetting": lambda path, value: _fields(path, value, {"before": _by_name, "after": _by_name}),
     "md": _columns("time_fs", frozenset({"time_fs", "energy_eV", "temperature_K"})),
     "provenance": _anything,
 }
