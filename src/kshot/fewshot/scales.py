@@ -16,8 +16,9 @@ def promising(problem: Gram, factors: Sequence[float]) -> Iterator[Solved]:
 
     The linear model knows nothing of moves that are too long for it: it may prefer a scale that
     the true model does worse with, but never one that is too small. Scales are tried from `FIRST`
-    down until `PATIENCE` in a row do clearly worse than the best; if the first is the best, from there up
-    until one does worse. So the grid may be long: what is far from the best is never solved.
+    down until `PATIENCE` in a row do clearly worse than the best; if the first is the best, from
+    there up until one does worse. So the grid may be long: what is far from the best is never
+    solved.
     """
     grid = sorted(factors, reverse=True)
     solved: dict[int, Solved] = {}
