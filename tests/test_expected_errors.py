@@ -186,7 +186,7 @@ def test_words_say_what_is_expected_and_what_is_extrapolated():
     assert chosen["expected_energy_rmse_eV"] != chosen["cv_energy_rmse_eV"]
     alone = {**record, "candidates": [record["candidates"][0]], "chosen": record["candidates"][0]}
     assert "did best" not in sentence(alone)
-    assert "used as asked" in sentence(alone)
+    assert "the only one that was tried" in sentence(alone)
 
 
 def test_what_is_forgotten_is_a_factor_and_a_warning():
