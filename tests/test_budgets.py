@@ -204,7 +204,7 @@ def test_farthest_points_go_on_from_those_taken():
     np.testing.assert_array_equal(after, order[5:])
 
 
-def test_the_command_extends_a_budget(tmp_path):
+def test_the_command_extends_a_budget(tmp_path, drawn):
     write(tmp_path / "methanol.extxyz", [METHANOL])
     save(start(), tmp_path / "start.kshot")
     words = ["adapt", str(tmp_path / "start.kshot"), str(tmp_path / "methanol.extxyz")]
