@@ -106,6 +106,11 @@ def test_stated_errors_are_compared_with_true_ones():
     assert found is not None
     assert found.median == pytest.approx(0.75)
     assert found.within == 0.25
+    assert np.isnan(found.inside)
+    ends = {"expected_energy_low": 0.01, "expected_energy_high": 0.05}
+    wide = trust([{**entry, **ends} for entry in table], "kshot", CASE)
+    assert wide is not None
+    assert wide.inside == 1.0
     assert trust(table, "kshot", CASE._replace(quantity="forces")) is None
 
 

@@ -19,7 +19,7 @@ from kshot.fewshot.adapt import (
     followed,
     to_pieces,
 )
-from kshot.fewshot.anchors import anchor_rows, drift
+from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.inner import inner_of
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.fewshot.judge import Candidate
@@ -60,17 +60,11 @@ def closed_form(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
             else:
                 assert inner is not None, "a candidate that nobody has put up"
                 model = followed(ours, inner)
-            more = _says(start, model, candidate)
+            more = _says(adapted, candidate, drift(start, model))
             results += tested(model, draw, candidate.method.name, k, **more)
-        results += tested(
-            adapted.model,
-            draw,
-            KSHOT,
-            k,
-            **_says(start, adapted.model, adapted.chosen) | _states(adapted),
-            chose=adapted.chosen.method.name,
-            seconds=round(seconds, 2),
-        )
+        more = _says(adapted, adapted.chosen, adapted.drift)
+        more |= {"chose": adapted.chosen.method.name, "seconds": round(seconds, 2)}
+        results += tested(adapted.model, draw, KSHOT, k, **more)
     return results
 
 
@@ -102,36 +96,14 @@ def _directions(k: int) -> int:
     return max(1, MOST_ROWS // k - 1)
 
 
-def _says(start: Model, model: Model, candidate: Candidate) -> dict[str, Any]:
+def _says(adapted: Adapted, candidate: Candidate, lost: Drift | None) -> dict[str, Any]:
     """Return what a method has chosen, what it expects, and what it has made the start forget."""
-    method = candidate.method
-    lost = drift(start, model)
+    expected = adapted.expected(candidate)._asdict()
     return {
         "factor": candidate.factor,
         "steps": candidate.steps,
-        "edge": edges(candidate),
-        "expected_energy": candidate.error.energy,
-        "expected_forces": candidate.error.forces,
-        "baseline": method.baseline,
+        "edge": list(candidate.limits),
+        **{f"expected_{name}": value for name, value in expected.items()},
+        "baseline": candidate.method.baseline,
         "drift": None if lost is None else [lost.forces_before, lost.forces_after],
     }
-
-
-def _states(adapted: Adapted) -> dict[str, float]:
-    """Return the errors that adaptation states for the model it gives."""
-    error = adapted.chosen.error
-    return {"expected_energy": error.energy, "expected_forces": error.forces}
-
-
-def edges(candidate: Candidate) -> list[str]:
-    """Return which choices are the last of their grid, so that a better one may lie beyond."""
-    method = candidate.method
-    hit = []
-    if len(method.factors) > 1:
-        if candidate.factor >= max(method.factors):
-            hit.append("largest factor")
-        if candidate.factor <= min(method.factors):
-            hit.append("smallest factor")
-    if method.steps > 1 and candidate.steps >= method.steps:
-        hit.append("most steps")
-    return hit

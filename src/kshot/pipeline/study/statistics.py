@@ -110,26 +110,44 @@ def ratio(rows: Sequence[Row], method: str, base: str, case: Case) -> Interval:
 
 
 class Trust(NamedTuple):
-    """Stated errors over true ones: their median, and how many are within a factor of 1.5."""
+    """What the errors that a method states are worth.
+
+    Args:
+        median: of stated over true.
+        within: share that is within a factor of 1.5.
+        inside: share of true errors that are inside the stated interval; NaN where none is stated.
+        runs: how many there are.
+    """
 
     median: float
     within: float
+    inside: float
     runs: int
 
 
 def trust(rows: Sequence[Row], method: str, case: Case) -> Trust | None:
     """Return how a method's stated errors compare with the true ones; None if it states none."""
     stated = f"expected_{case.quantity}"
-    ratios = [
-        row[stated] / row[case.quantity]
+    runs = [
+        row
         for row in rows
         if (row["method"], row["test"], row["k"]) == (method, case.test, case.k)
         and row.get(stated) is not None
     ]
-    if not ratios:
+    if not runs:
         return None
-    near = np.abs(np.log(ratios)) <= np.log(WITHIN)
-    return Trust(float(np.median(ratios)), float(near.mean()), len(ratios))
+    ratios = np.array([row[stated] / row[case.quantity] for row in runs])
+    inside = [
+        row[f"{stated}_low"] <= row[case.quantity] <= row[f"{stated}_high"]
+        for row in runs
+        if f"{stated}_low" in row
+    ]
+    return Trust(
+        float(np.median(ratios)),
+        float((np.abs(np.log(ratios)) <= np.log(WITHIN)).mean()),
+        float(np.mean(inside)) if inside else float("nan"),
+        len(runs),
+    )
 
 
 class Forgotten(NamedTuple):

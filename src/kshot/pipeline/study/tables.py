@@ -15,6 +15,7 @@ from kshot.pipeline.study.jobs import Row
 from kshot.pipeline.study.run import Study
 from kshot.pipeline.study.statistics import (
     Case,
+    Trust,
     errors,
     forgotten,
     labels_needed,
@@ -151,11 +152,14 @@ def trust_table(rows: Sequence[Row], test: str) -> list[str]:
         cells = []
         for k in shots_of(rows, KSHOT):
             found = trust(rows, KSHOT, Case(test, k, quantity))
-            cells.append(
-                "" if found is None else f"median {found.median:.2f}, {found.within:.0%} within 1.5"
-            )
+            cells.append("" if found is None else _trusted(found))
         lines.append(f"| {quantity} | {' | '.join(cells)} |")
     return lines
+
+
+def _trusted(found: Trust) -> str:
+    text = f"median {found.median:.2f}, {found.within:.0%} within 1.5"
+    return text if np.isnan(found.inside) else f"{text}, {found.inside:.0%} in the interval"
 
 
 def family_table(rows: Sequence[Row], test: str) -> list[str]:
