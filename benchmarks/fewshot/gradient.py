@@ -1,45 +1,31 @@
-"""Methods that move by gradient steps: fine-tuning the start, and training from scratch.
+"""Contestants that move by gradient steps until nothing is gained: fine-tuning, and from scratch.
 
-Every rate is tuned on the shots alone, by two folds. "To convergence" stops early on a fifth of the
-shots and goes back to the best parameters; it may take as many steps as joint training needs here.
+Rates and weights are those that ``tune.py`` finds on development families; inside the K, a fifth
+says when to stop. Each row says where its run stopped and why.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
 from kshot.atoms import Labelled
 from kshot.fewshot.adapt import to_pieces
-from kshot.fewshot.finetune import RATE, Descent
+from kshot.fewshot.anchors import drift
+from kshot.fewshot.descent import Descended, Descent, Recipe
+from kshot.fewshot.finetune import RECIPE
 from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
 from kshot.potentials.model import Model
-from kshot.potentials.packed import Piece
 
 SHOTS, DRAWS = (20,), 3  # what minutes a run allow
-STEPS = 20
-
-
-class Way(NamedTuple):
-    """One contestant.
-
-    Args:
-        converge: until early stopping says so; else exactly `STEPS` steps on all shots.
-        rates: of Adam, to choose from.
-    """
-
-    converge: bool
-    rates: tuple[float, ...]
-
-
-FINE_TUNE = {"fine-tune, to convergence": Way(converge=True, rates=(RATE,))}
-SCRATCH = {"scratch, to convergence": Way(converge=True, rates=(0.01,))}
+FINE_TUNE = {"fine-tune, to convergence": RECIPE}
+SCRATCH = {"scratch, to convergence": Recipe(rate=1e-2, energy_weight=100.0)}
 
 
 def untrained(start: Model) -> Model:
@@ -57,50 +43,59 @@ def scratch(fresh: Model) -> Job:
     return _job("scratch", fresh, SCRATCH)
 
 
-def _job(name: str, model: Model, contestants: Mapping[str, Way]) -> Job:
+def _job(name: str, model: Model, contestants: Mapping[str, Recipe]) -> Job:
     run = partial(by_gradient, contestants)
     return Job(name, model, run, shots=SHOTS, draws=DRAWS, sources=(Path(__file__),))
 
 
 def by_gradient(
-    contestants: Mapping[str, Way], start: Model, draw: Draw, shots: tuple[int, ...]
+    contestants: Mapping[str, Recipe], start: Model, draw: Draw, shots: tuple[int, ...]
 ) -> list[Row]:
     """Return the rows of each contestant and K on one draw."""
-    pieces = to_pieces(start, draw.shots)
-    descent = Descent(start.potential, pieces, start.dtype)
+    descent = Descent(start.potential, to_pieces(start, draw.shots), start.dtype)
     rows = []
-    for name, way in contestants.items():
+    for name, recipe in contestants.items():
         for k in shots:
-            params, rate = learn(descent, start.params, pieces[:k], way)
-            model = shifted(start, params, draw.shots[:k])
-            rows += tested(model, draw, name, k, rate=rate)
+            model, record = descended(descent, start, draw.shots[:k], recipe)
+            rows += tested(model, draw, name, k, **record, drift=forgotten(start, model))
     return rows
 
 
-def learn(descent: Descent, base: PyTree, some: Sequence[Piece], way: Way) -> tuple[PyTree, float]:
-    """Return parameters, and the rate that two folds of the shots prefer."""
-
-    def run(frames: Sequence[Piece], rate: float) -> PyTree:
-        if way.converge:
-            return descent.converged(base, frames, rate)
-        return descent.stepped(base, frames, STEPS, rate)
-
-    def error(rate: float) -> float:
-        halves = some[::2], some[1::2]
-        both = [(halves[0], halves[1]), (halves[1], halves[0])]
-        return float(np.mean([descent.loss(run(a, rate), descent.packs(b)) for a, b in both]))
-
-    rate = min(way.rates, key=error) if len(way.rates) > 1 else way.rates[0]
-    return run(some, rate), rate
+def forgotten(start: Model, model: Model) -> list[float] | None:
+    """Return force errors on the start's anchors, before and after, as the closed forms' rows do."""
+    lost = drift(start, model)
+    return None if lost is None else [lost.forces_before, lost.forces_after]
 
 
-def shifted(start: Model, params: PyTree, shots: Sequence[Labelled]) -> Model:
+def descended(
+    descent: Descent, start: Model, shots: Sequence[Labelled], recipe: Recipe
+) -> tuple[Model, dict[str, Any]]:
+    """Return a model that has converged on its shots, and how that went in plain JSON values."""
+    begun = time.perf_counter()
+    run = descent.converged(start.params, to_pieces(start, shots), recipe)
+    seconds = round(time.perf_counter() - begun, 1)
+    return shifted(start.with_(params=run.params), shots), told(recipe, run) | {"seconds": seconds}
+
+
+def told(recipe: Recipe, run: Descended) -> dict[str, Any]:
+    """Return where a run stopped and why, in plain JSON values."""
+    return {
+        "rate": recipe.rate,
+        "best": run.best,
+        "steps": run.steps,
+        "stopped": run.stopped,
+        "curve": [[look.step, look.rate, float(f"{look.watched:.3g}")] for look in run.curve],
+    }
+
+
+def shifted(model: Model, shots: Sequence[Labelled]) -> Model:
     """Return a model with the shifts of elements that its shots ask for, the least ones."""
-    model = start.with_(params=params)
-    said = model.predict([one.structure for one in shots], allow=ALLOW)
-    off = [one.labels.energy - here.energy for one, here in zip(shots, said, strict=True)]
-    kinds = np.asarray(start.potential.elements)
-    counts = np.array([(one.structure.numbers[:, None] == kinds).sum(0) for one in shots])
+    predicted = model.predict([frame.structure for frame in shots], allow=ALLOW)
+    off = [
+        frame.labels.energy - labels.energy for frame, labels in zip(shots, predicted, strict=True)
+    ]
+    kinds = np.asarray(model.potential.elements)
+    counts = np.array([(frame.structure.numbers[:, None] == kinds).sum(0) for frame in shots])
     shifts = np.linalg.lstsq(counts.astype(float), np.array(off), rcond=None)[0]
     moves = dict(zip(kinds.tolist(), shifts.tolist(), strict=True))
-    return model.with_(e0s={z: value + moves.get(z, 0.0) for z, value in start.e0s.items()})
+    return model.with_(e0s={z: value + moves.get(z, 0.0) for z, value in model.e0s.items()})

@@ -10,25 +10,19 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from gradient import DRAWS, SHOTS, shifted
+from gradient import DRAWS, SHOTS, forgotten, shifted
 
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.files import write
-from kshot.fewshot.finetune import (
-    ENERGY_WEIGHT,
-    FORCES_WEIGHT,
-    LOOK_EVERY,
-    MOST_STEPS,
-    PACK,
-    PATIENCE,
-    WATCHED,
-)
+from kshot.fewshot.descent import BATCH, LOOK_EVERY, aside
+from kshot.fewshot.finetune import RECIPE
 from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
 from kshot.potentials.mace_torch import convert, read_export
 from kshot.potentials.model import Model
@@ -36,7 +30,10 @@ from mace_torch.write_back import written_back
 
 HERE = Path(__file__).parent
 METHOD = "mace-torch, fine-tuned"
-RATES = (0.001, 0.003, 0.01)
+RATE = 1e-3  # where the search begins
+FACTOR = 10**0.5  # of two neighbouring rates
+PATIENCE = 2000  # steps without a gain that end a run; mace-torch's does not grow
+GUARD = 100_000  # steps: a run that comes so far says so
 EXACT = 1e-4  # eV/Å, and eV an atom: what may be left between the start and what is written back
 
 
@@ -51,27 +48,68 @@ def mace_torch(start: Model, python: Path) -> Job:
     def run(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
         rows = []
         for k in shots:
-            model, rate = fine_tuned(python, start, draw.shots[:k])
-            rows += tested(model, draw, METHOD, k, rate=rate)
+            model, record = fine_tuned(python, start, draw.shots[:k])
+            rows += tested(model, draw, METHOD, k, **record, drift=forgotten(start, model))
         return rows
 
     sources = (Path(__file__), HERE / "torch_side.py", HERE / "write_back.py")
     return Job("mace-torch", start, run, shots=SHOTS, draws=DRAWS, sources=sources)
 
 
-def fine_tuned(python: Path, start: Model, shots: Sequence[Labelled]) -> tuple[Model, float]:
-    """Return the start after fine-tuning by mace-torch, and the rate of it."""
+class Trained(NamedTuple):
+    """What a run of mace-torch came to.
+
+    Args:
+        loss: the least of the frames set aside.
+        best: the step it is of.
+        steps: after which the run ended.
+        stopped: why; ``"guard"`` is no convergence.
+        model: its file.
+    """
+
+    loss: float
+    best: int
+    steps: int
+    stopped: str
+    model: Path
+
+
+def fine_tuned(
+    python: Path, start: Model, shots: Sequence[Labelled]
+) -> tuple[Model, dict[str, Any]]:
+    """Return the start after fine-tuning by mace-torch, and how that went in plain JSON values.
+
+    Rates are tried until both neighbours of what does best on the frames set aside are worse.
+    """
+    begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shift = shifted(start, start.params, shots)
-        as_mace_torch(python, shift, [one.structure for one in shots], folder)
-        aside = max(2, len(shots) // WATCHED)
-        write(folder / "valid.extxyz", shots[:aside])
-        write(folder / "train.extxyz", shots[aside:])
-        tried = [trained(python, folder, rate, len(shots) - aside) for rate in RATES]
-        best = min(range(len(RATES)), key=lambda i: tried[i][0])
-        found = imported(python, tried[best][1], folder / "tuned.npz", start)
-        return shifted(found, found.params, shots), RATES[best]
+        shift = shifted(start, shots)
+        as_mace_torch(python, shift, [frame.structure for frame in shots], folder)
+        watched, rest = aside(len(shots))
+        write(folder / "valid.extxyz", [shots[i] for i in watched])
+        write(folder / "train.extxyz", [shots[i] for i in rest])
+        tried: dict[int, Trained] = {}
+        best = 0
+        while True:
+            for place in (best, best - 1, best + 1):
+                if place not in tried:
+                    tried[place] = trained(python, folder, RATE * FACTOR**place, len(rest))
+            least = min(tried, key=lambda place: tried[place].loss)
+            if least == best:
+                break
+            best = least
+        run = tried[best]
+        model = imported(python, run.model, folder / "tuned.npz", start)
+        record = {
+            "rate": RATE * FACTOR**best,
+            "best": run.best,
+            "steps": run.steps,
+            "stopped": run.stopped,
+            "rates_tried": [RATE * FACTOR**place for place in sorted(tried)],
+            "seconds": round(time.perf_counter() - begun, 1),
+        }
+        return shifted(model, shots), record
 
 
 def as_mace_torch(python: Path, start: Model, some: Sequence[Structure], folder: Path) -> None:
@@ -96,11 +134,13 @@ def as_mace_torch(python: Path, start: Model, some: Sequence[Structure], folder:
         np.testing.assert_allclose(ours.energy, theirs.energy, atol=EXACT * len(ours.forces))
 
 
-def trained(python: Path, folder: Path, rate: float, count: int) -> tuple[float, Path]:
-    """Return the least validation loss of a fine-tuning, and the model it ends with."""
-    epochs = MOST_STEPS // -(-count // PACK)
-    every = max(1, LOOK_EVERY * epochs // MOST_STEPS)
-    name = f"rate-{rate:g}"
+def trained(python: Path, folder: Path, rate: float, count: int) -> Trained:
+    """Return what a fine-tuning on so many frames came to."""
+    batch = min(BATCH, count)
+    steps = count // batch  # of an epoch: mace-torch drops what fills no batch
+    every = max(1, LOOK_EVERY // steps)
+    epochs = GUARD // steps
+    name = f"rate-{rate:.3g}"
     options: dict[str, Any] = {
         "name": name,
         "work_dir": folder,
@@ -110,15 +150,15 @@ def trained(python: Path, folder: Path, rate: float, count: int) -> tuple[float,
         "E0s": "foundation",
         "train_file": folder / "train.extxyz",
         "valid_file": folder / "valid.extxyz",
-        "energy_weight": ENERGY_WEIGHT,
-        "forces_weight": FORCES_WEIGHT,
+        "energy_weight": RECIPE.energy_weight,
+        "forces_weight": RECIPE.forces_weight,
         "lr": rate,
         "ema_decay": 0.99,
-        "batch_size": min(PACK, count),
+        "batch_size": batch,
         "max_num_epochs": epochs,
         "eval_interval": every,
-        "patience": PATIENCE * epochs // MOST_STEPS // every,
-        "scheduler_patience": 50,
+        "patience": PATIENCE // (every * steps),
+        "scheduler_patience": PATIENCE // (every * steps) // 4,
         "default_dtype": "float32",
         "device": "cpu",
         "seed": 0,
@@ -128,7 +168,12 @@ def trained(python: Path, folder: Path, rate: float, count: int) -> tuple[float,
     call([str(python.parent / "mace_run_train"), *words, "--ema"], folder / f"{name}.log")
     (log,) = (folder / "results").glob(f"{name}_run-*_train.txt")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return min(one["loss"] for one in lines if one["mode"] == "eval"), folder / f"{name}.model"
+    looks = [line for line in lines if line["mode"] == "eval" and line["epoch"] is not None]
+    best = min(looks, key=lambda look: look["loss"])
+    last = looks[-1]["epoch"] + 1
+    stopped = "guard" if last > epochs - every else "patience"
+    model = folder / f"{name}.model"
+    return Trained(best["loss"], (best["epoch"] + 1) * steps, last * steps, stopped, model)
 
 
 def imported(python: Path, file: Path, npz: Path, start: Model) -> Model:
