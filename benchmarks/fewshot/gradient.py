@@ -62,7 +62,7 @@ def by_gradient(
 
 
 def forgotten(start: Model, model: Model) -> list[float] | None:
-    """Return force errors on the start's anchors, before and after, as the closed forms' rows do."""
+    """Return force errors on the start's anchors in eV/Å, before and after; None without any."""
     lost = drift(start, model)
     return None if lost is None else [lost.forces_before, lost.forces_after]
 

@@ -17,7 +17,7 @@ from kshot.core.errors import DataError
 from kshot.labelers import Ledger, label_all, labeler
 from kshot.pipeline.evaluate import rms
 from kshot.pipeline.study.frames import Draw
-from kshot.pipeline.study.jobs import Job, Row
+from kshot.pipeline.study.jobs import Job, Row, is_scan
 from kshot.potentials.model import Model
 
 
@@ -53,6 +53,8 @@ def _rows(engine: str, ledger: Path, draw: Draw, k: int) -> list[Row]:
     for name, frames in draw.tests.items():
         labels = _labels(engine, ledger, frames)
         energies = _energies_off(frames, labels) - _counts(frames, kinds) @ shifts
+        if is_scan(frames):
+            energies -= energies.mean()
         forces = np.concatenate(
             [
                 theirs.forces - frame.labels.forces

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from kshot.atoms import Labelled
 from kshot.pipeline.evaluate import evaluate
 from kshot.pipeline.study.frames import Draw
 from kshot.potentials.model import Model
@@ -50,6 +53,9 @@ def tested(
 ) -> list[Row]:
     """Return a row for each test set with the errors of an adapted model; nothing is fitted.
 
+    A test set without forces is a scan: what it asks for are differences, so that the error is that
+    of energies less their mean, and there is none of forces (NaN).
+
     Args:
         model: adapted to the first K shots of the draw, and to nothing else.
         draw: whose test sets are asked.
@@ -60,14 +66,20 @@ def tested(
     rows = []
     for name, frames in draw.tests.items():
         errors = evaluate(model, frames, allow=ALLOW)
+        scan = is_scan(frames)
         rows.append(
             {
                 "method": method,
                 "k": k,
                 "test": name,
-                "energy": errors.energy_rmse_eV,
+                "energy": errors.energy_rmse_centred_eV if scan else errors.energy_rmse_eV,
                 "forces": errors.force_rmse_eV_per_A,
                 **more,
             }
         )
     return rows
+
+
+def is_scan(frames: Sequence[Labelled]) -> bool:
+    """Return whether frames have energies only."""
+    return all(bool(np.isnan(frame.labels.forces).all()) for frame in frames)

@@ -133,6 +133,7 @@ def trust(rows: Sequence[Row], method: str, case: Case) -> Trust | None:
         for row in rows
         if (row["method"], row["test"], row["k"]) == (method, case.test, case.k)
         and row.get(stated) is not None
+        and np.isfinite(row[case.quantity])  # a scan has no forces
     ]
     if not runs:
         return None

@@ -62,7 +62,8 @@ def _whole(rows: Sequence[Row]) -> list[str]:
     for test in words.tests_of(rows):
         part = [row for row in rows if row["test"] == test]
         families = sorted({row["family"] for row in part})
-        lines += [f"## {test}: {words.TESTS.get(test, 'frames of your own')}", ""]
+        about = words.TESTS.get(test)
+        lines += [f"## {test}" + (f": {about}" if about else ""), ""]
         lines += [f"{len(families)} families: {', '.join(families)}.", ""]
         for quantity, unit in QUANTITIES.items():
             lines += [f"### {quantity.capitalize()} RMSE, {unit}", ""]
@@ -177,8 +178,8 @@ def family_table(rows: Sequence[Row], test: str) -> list[str]:
 
 
 def _both(rows: Sequence[Row], method: str, k: int, test: str) -> str:
-    energy, forces = (errors(rows, method, Case(test, k, q)).mean for q in QUANTITIES)
-    return f"{energy:.0f} meV, {forces:.0f} meV/Å" if np.isfinite(energy) else ""
+    means = {unit: errors(rows, method, Case(test, k, q)).mean for q, unit in QUANTITIES.items()}
+    return ", ".join(f"{mean:.0f} {unit}" for unit, mean in means.items() if np.isfinite(mean))
 
 
 def _needed(rows: Sequence[Row], test: str) -> str:
