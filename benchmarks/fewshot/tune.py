@@ -6,51 +6,64 @@ Families that no result is reported on: each has 20 shots of one trajectory, and
 another. From the values of before, one number is moved at a time, by half a decade (rates) or a
 decade (weights of energies), until both neighbours of what is best are worse: so no edge of a grid
 is ever chosen. Then a refit of all 20 by the same steps is held against what stopped early. Writes
-``tuning.md``; the chosen values are constants in ``gradient.py`` and `kshot.fewshot.finetune`.
+``tuning.md`` as it grows, and what it is made of into ``development/tuning/``; the chosen values
+are constants in ``gradient.py`` and `kshot.fewshot.finetune`.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from gradient import DRAWS, FINE_TUNE, SCRATCH, by_gradient, shifted, told, untrained
 
-from kshot.atoms import Labelled
-from kshot.core.seeds import named_generator
-from kshot.fewshot.descent import Descended, Descent, Recipe
+from kshot.atoms.files import read_labelled
+from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.descent import Descent, Recipe
+from kshot.pipeline.study import Draw, Job, Pool, Row, Setting, pool_of, run_study, tested
 from kshot.potentials.model import Model
 
 HERE = Path(__file__).parent
 FRAMES = HERE / "frames" / "development"
-STORE = Path(".cache/fewshot/tuning.jsonl")
 FAMILIES = ("uracil", "side-chain-his")
-SHOTS, SHOTS_FROM, TEST_FROM = 20, "shots-1", "test-same"
+SHOTS, TEST, ASKED = 20, 40, "test-same"
 HALF_DECADE, DECADE = 10**0.5, 10.0
+EARLY, REFIT = "stopped early", "refitted"
 HEADS = (
     "rate",
     "weight of energies",
-    "ends",
+    "",
     "energy, meV",
     "forces, meV/Å",
     "best step",
     "steps",
+    "ended by",
+    "seconds",
 )
 
 
 class Score(NamedTuple):
-    """Errors of one recipe, mean over families and draws of their logarithms, in eV and eV/Å."""
+    """What came of one recipe over families and draws.
+
+    Args:
+        energy: geometric mean of errors in eV.
+        forces: likewise, in eV/Å.
+        best: mean step of the best parameters.
+        steps: mean number of steps until a run ended.
+        stopped: why, each once.
+        seconds: mean of a run.
+    """
 
     energy: float
     forces: float
     best: float
     steps: float
+    stopped: tuple[str, ...]
     seconds: float
 
     @property
@@ -59,17 +72,17 @@ class Score(NamedTuple):
         return float(np.log(self.energy) + np.log(self.forces)) / 2
 
 
+Table = dict[tuple[Recipe, str], Score]
+
+
 def main() -> None:
     """Tune both contestants, and write the table as it grows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--frames", type=Path, default=FRAMES)
     parser.add_argument("--families", nargs="*", default=FAMILIES)
     parser.add_argument("--only", choices=("fine-tune", "scratch"), default=None)
-    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=1, help=f"of {DRAWS} that share no label")
     parser.add_argument("--start", default="bio-small")
     options = parser.parse_args()
-
-    from gradient import FINE_TUNE, SCRATCH, untrained
 
     from kshot.core.cache import use_compile_cache
     from kshot.potentials.model_file import load
@@ -81,122 +94,61 @@ def main() -> None:
         "fine-tune": (start, *FINE_TUNE.values()),
         "scratch": (untrained(start), *SCRATCH.values()),
     }
+    pools = [
+        pool_of(name, list(read_labelled(FRAMES / f"{name}.extxyz.xz")), TEST)
+        for name in options.families
+    ]
     tables: dict[str, Table] = {}
     for kind in [options.only] if options.only else contestants:
-        base, recipe = contestants[kind]
-        families = [Family(base, path_of(options.frames, name)) for name in options.families]
-        tables[kind] = {}
-        score = functools.partial(scored, kind, families, options.draws, tables[kind])
-        chosen = searched(recipe, lambda one, score=score: score(one, "early").together)
-        score(chosen, "refit")
-        (HERE / "tuning.md").write_text(page(tables, options.families, options.draws))
+        model, recipe = contestants[kind]
+        table = tables[kind] = {}
+
+        def score(recipe: Recipe, end: str, kind: str = kind, model: Model = model) -> float:
+            result = scored(job_of(kind, model, recipe, end), pools, options.draws)
+            tables[kind][recipe, end] = result
+            (HERE / "tuning.md").write_text(page(tables, options.families, options.draws))
+            return result.together
+
+        score(searched(recipe, partial(score, end=EARLY)), REFIT)
+        print(page({kind: table}, options.families, options.draws), flush=True)
 
 
-class Family:
-    """Shots and test frames of a development family, and a descent on them."""
+def job_of(kind: str, model: Model, recipe: Recipe, end: str) -> Job:
+    """Return one recipe as a job of a study."""
+    name = f"{kind}-{recipe.rate:g}-{recipe.energy_weight:g}"
+    run = partial(by_gradient, {EARLY: recipe})
+    if end == REFIT:
+        name, run = f"{name}-refit", partial(refitted, recipe)
+    sources = (HERE / "gradient.py", Path(__file__))
+    return Job(name, model, run, (SHOTS,), sources=sources, options={"recipe": list(recipe)})
 
-    def __init__(self, base: Model, path: Path) -> None:
-        from kshot.atoms.files import read_labelled
-        from kshot.fewshot.adapt import to_pieces
 
-        frames = list(read_labelled(path))
-        self.base = base
-        self.name = path.name.partition(".")[0]
-        self.pool = part(frames, SHOTS_FROM)
-        self.test = part(frames, TEST_FROM)
-        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        self.pieces = to_pieces(base, self.pool)
-
-    @functools.cached_property
-    def descent(self) -> Descent:
-        """The programs, made when a run is wanted that the store does not hold."""
-        return Descent(self.base.potential, self.pieces, self.base.dtype)
-
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - as many as a refit asks for again
-    def run(self, recipe: Recipe, draw: int) -> Descended:
-        """Return a converged run."""
-        return self.descent.converged(self.base.params, self.shots(draw)[1], recipe)
-
-    def shots(self, draw: int) -> tuple[list[Labelled], list]:
-        """Return the shots of a draw, and the same as pieces."""
-        order = named_generator(draw, "tuning").permutation(len(self.pool))[:SHOTS]
-        return [self.pool[i] for i in order], [self.pieces[i] for i in order]
-
-    def errors(self, recipe: Recipe, draw: int, end: str) -> Score:
-        """Return the test errors of one run; ``end`` is ``"early"`` or ``"refit"``."""
-        from gradient import shifted
-
-        from kshot.pipeline.evaluate import evaluate
-        from kshot.pipeline.study import ALLOW
-
+def refitted(recipe: Recipe, start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
+    """Return the rows of a refit of all shots by the steps of what stopped early."""
+    pieces = to_pieces(start, draw.shots)
+    descent = Descent(start.potential, pieces, start.dtype)
+    rows = []
+    for k in shots:
         begun = time.perf_counter()
-        run, (shots, pieces) = self.run(recipe, draw), self.shots(draw)
-        params = run.params
-        if end == "refit":
-            params = self.descent.refitted(self.base.params, pieces, recipe, run)
-        model = shifted(self.base.with_(params=params), shots)
-        found = evaluate(model, self.test, allow=ALLOW)
-        spent = time.perf_counter() - begun
-        return Score(found.energy_rmse_eV, found.force_rmse_eV_per_A, run.best, run.steps, spent)
+        run = descent.converged(start.params, pieces[:k], recipe)
+        params = descent.refitted(start.params, pieces[:k], recipe, run)
+        seconds = round(time.perf_counter() - begun, 1)
+        model = shifted(start.with_(params=params), draw.shots[:k])
+        rows += tested(model, draw, REFIT, k, **told(recipe, run), seconds=seconds)
+    return rows
 
 
-Table = dict[tuple[Recipe, str], Score]
-
-
-def path_of(folder: Path, name: str) -> Path:
-    """Return the file of a family's frames."""
-    for ending in ("extxyz.xz", "extxyz"):
-        if (path := folder / f"{name}.{ending}").exists():
-            return path
-    raise SystemExit(f"no frames of {name} in {folder}: {name}.extxyz or {name}.extxyz.xz")
-
-
-def part(frames: Sequence[Labelled], trajectory: str) -> list[Labelled]:
-    """Return the frames of one trajectory."""
-    return [one for one in frames if one.structure.info.get("trajectory") == trajectory]
-
-
-def scored(
-    kind: str, families: Sequence[Family], draws: int, table: Table, recipe: Recipe, end: str
-) -> Score:
-    """Return a recipe's errors over families and draws, from the store where they are known."""
-    scores = [
-        stored(
-            {
-                "kind": kind,
-                "family": family.name,
-                "frames": family.digest,
-                "start": family.base.digest,
-                "recipe": [float(f"{value:.4g}") for value in recipe],
-                "draw": draw,
-                "end": end,
-            },
-            functools.partial(family.errors, recipe, draw, end),
-        )
-        for family in families
-        for draw in range(draws)
-    ]
-    columns = np.array(scores, np.float64).T
-    means = [float(np.exp(np.log(column).mean())) for column in columns[:2]]
-    table[recipe, end] = Score(*means, *map(float, columns[2:].mean(axis=1)))
-    print(kind, recipe, end, table[recipe, end], flush=True)
-    return table[recipe, end]
-
-
-def stored(asked: dict, make: Callable[[], Score]) -> Score:
-    """Return a score that this version of the code has found before, or find it."""
-    from kshot.core.kept_programs import code_digest
-
-    asked |= {"code": code_digest()}
-    lines = STORE.read_text().splitlines() if STORE.exists() else []
-    for line in map(json.loads, lines):
-        if line["asked"] == asked:
-            return Score(*line["score"])
-    score = make()
-    STORE.parent.mkdir(parents=True, exist_ok=True)
-    with STORE.open("a") as file:
-        file.write(json.dumps({"asked": asked, "score": score}) + "\n")
-    return score
+def scored(job: Job, pools: Sequence[Pool], draws: int) -> Score:
+    """Return what comes of a job; runs that are known are not run again."""
+    folder = HERE / "development" / "tuning"
+    study = run_study(pools, Setting((SHOTS,), draws, TEST), [job], folder, print)
+    rows = [row for row in study.rows if row["test"] == ASKED]
+    energy, forces = (np.exp(np.mean(np.log([row[q] for row in rows]))) for q in Score._fields[:2])
+    best, steps, seconds = (
+        float(np.mean([row[name] for row in rows])) for name in ("best", "steps", "seconds")
+    )
+    stopped = tuple(sorted({row["stopped"] for row in rows}))
+    return Score(float(energy), float(forces), best, steps, stopped, seconds)
 
 
 def searched(recipe: Recipe, error: Callable[[Recipe], float]) -> Recipe:
@@ -230,27 +182,29 @@ def page(tables: dict[str, Table], families: Sequence[str], draws: int) -> str:
         "",
         "Made by `python benchmarks/fewshot/tune.py`; not to be edited.",
         "",
-        f"Development families {', '.join(families)}; K = {SHOTS}, {draws} draw(s) of",
-        f"`{SHOTS_FROM}`, errors on `{TEST_FROM}`, geometric means. Steps are those of the best",
-        "parameters and those after which patience ended the run.",
+        f"Development families {', '.join(families)}; K = {SHOTS}, {draws} draw(s), errors on",
+        f"`{ASKED}`, geometric means. Steps are those of the best parameters and those after which",
+        "the run ended.",
     ]
     for kind, table in tables.items():
-        best = min(table, key=lambda key, table=table: table[key].together)
-        lines += [
-            "",
-            f"## {kind}",
-            "",
-            f"| {' | '.join(HEADS)} | |",
-            "|---" * (len(HEADS) + 1) + "|",
-        ]
-        for key in sorted(table):
-            (recipe, end), score = key, table[key]
-            errors = f"{1e3 * score.energy:.1f} | {1e3 * score.forces:.1f}"
-            steps = f"{score.best:.0f} | {score.steps:.0f}"
-            mark = "least" if key == best else ""
-            told = f"{recipe.rate:g} | {recipe.energy_weight:g} | {end}"
-            lines.append(f"| {told} | {errors} | {steps} | {mark} |")
+        lines += ["", f"## {kind}", "", f"| {' | '.join(HEADS)} | |"]
+        lines += ["|---" * (len(HEADS) + 1) + "|"]
+        best = min(table, key=partial(_together, table))
+        lines += [_line(key, table[key], least=key == best) for key in sorted(table)]
     return "\n".join([*lines, ""])
+
+
+def _together(table: Table, key: tuple[Recipe, str]) -> float:
+    return table[key].together
+
+
+def _line(key: tuple[Recipe, str], score: Score, *, least: bool) -> str:
+    recipe, end = key
+    cells = [f"{recipe.rate:g}", f"{recipe.energy_weight:g}", end]
+    cells += [f"{1e3 * score.energy:.1f}", f"{1e3 * score.forces:.1f}"]
+    cells += [f"{score.best:.0f}", f"{score.steps:.0f}", ", ".join(score.stopped)]
+    cells += [f"{score.seconds:.0f}", "**least**" if least else ""]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

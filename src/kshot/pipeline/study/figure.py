@@ -39,6 +39,9 @@ def draw_figure(rows: Sequence[Row], path: Path) -> None:
     for line, test in zip(grid, tests, strict=True):
         part = [row for row in rows if row["test"] == test]
         for axis, (quantity, unit) in zip(line, QUANTITIES.items(), strict=True):
+            if not np.isfinite([float(row[quantity]) for row in part]).any():  # a scan's forces
+                axis.set_axis_off()
+                continue
             _panel(axis, part, test, quantity)
             axis.set_ylabel(f"{quantity} RMSE, {unit}")
         line[0].set_title(test, loc="left", fontsize=10)
