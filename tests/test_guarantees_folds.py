@@ -7,6 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from kshot.fewshot import finetune, judge
+from kshot.fewshot.descent import Descended
 from kshot.fewshot.finetune import FineTune
 from kshot.fewshot.judge import Shots, cross_validated, folds_of, shifted_by
 from kshot.fewshot.least_squares import Fit, Prior, gram
@@ -91,7 +92,7 @@ def test_fine_tuning_in_a_fold_trains_on_the_rest_only(both, monkeypatch):
 
     def converged(self, params, frames, *rest, **options):
         seen.append({float(one.energy) for one in frames})
-        return params
+        return Descended(params, 0, "patience", (), len(frames))
 
     monkeypatch.setattr(finetune.Descent, "converged", converged)
     some = both[0]
