@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ("src", "tests", "pyproject.toml")
+# without checks of annotations: they take most of the time, and no promise should rest on them.
+QUICKLY = ("-n", "0", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
 
 
 class Outcome(NamedTuple):
@@ -72,8 +74,8 @@ class Sandbox:
         """Run some tests on the copy."""
         report = self.root / "report.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider"]
-        command += [f"--junitxml={report}", *(["-x"] if stop_at_first else []), *tests]
+        command = [sys.executable, "-m", "pytest", *QUICKLY, f"--junitxml={report}"]
+        command += [*(["-x"] if stop_at_first else []), *tests]
         environment = os.environ | {"PYTHONPATH": str(self.root / "src")}
         environment.pop("KSHOT_CACHE", None)  # tests keep theirs in the copy
         begun = time.perf_counter()
