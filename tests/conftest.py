@@ -4,16 +4,20 @@ Dtype promotion is strict here: a float32 value that meets a float64 one is an e
 silent cast. Printed examples run as a user would run them, with JAX's defaults.
 """
 
+import gc
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PEAKS: list[float] = []  # MB, of test processes that have ended
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("KSHOT_CACHE", str(ROOT / ".cache" / "kshot"))
@@ -22,6 +26,47 @@ jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_go() -> Iterator[None]:
+    """Programs of one module are no use to the next: the cache on disk gives back what is."""
+    yield
+    # not imported here: annotations are checked only in what is imported after this file
+    if kept := sys.modules.get("kshot.core.kept_programs"):
+        kept._ready.clear()
+    jax.clear_caches()
+    gc.collect()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if this process took more memory than KSHOT_TEST_MB allows, where that is set."""
+    most = float(os.environ.get("KSHOT_TEST_MB", "0"))
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_mb"] = peak_mb()
+    PEAKS.append(peak_mb())
+    if most and max(PEAKS) > most:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take down what a process of pytest-xdist took."""
+    PEAKS.append(getattr(node, "workeroutput", {}).get("peak_mb", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much memory the largest test process took."""
+    terminalreporter.write_line(f"largest test process: {max([*PEAKS, peak_mb()]):.0f} MB")
+
+
+def peak_mb() -> float:
+    """Return the most memory this process has had, in MB; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
 
 
 @pytest.fixture

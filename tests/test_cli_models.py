@@ -33,12 +33,17 @@ def file(tmp_path):
     return tmp_path / "a.kshot"
 
 
-def test_list_without_measuring_counts_all_sizes():
-    found = json.loads(kshot("list", "--no-measure", "--json"))
+def test_list_without_measuring_counts_all_sizes(monkeypatch):
+    def never(*_):
+        pytest.fail("a network was built")
+
+    for name in ("measure", "named", "network"):
+        monkeypatch.setattr(model_cost, name, never)
+    found = json.loads(kshot("list", "--json"))
     listed = {(row["architecture"], row["size"]) for row in found["networks"]}
     assert listed == set(model_cost.sizes())
     assert all(set(row) == {"architecture", "size", "parameters"} for row in found["networks"])
-    text = kshot("list", "nequip", "--no-measure")
+    text = kshot("list", "nequip")
     assert "3,140" in text
     assert "mace" not in text
 

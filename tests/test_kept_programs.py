@@ -1,10 +1,14 @@
 """Programs kept between runs: traced once, never trusted when damaged, never in anybody's way."""
 
+import os
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kshot.core import kept_programs
+from kshot.core.cache import private_folder
 from kshot.core.kept_programs import Settled, check_once, run_kept
 
 traced = []
@@ -24,6 +28,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def new_run(monkeypatch):
+    private_folder.cache_clear()
     monkeypatch.setattr(kept_programs, "_ready", {})
 
 
@@ -108,3 +113,48 @@ def test_a_check_that_passed_is_not_made_again(monkeypatch):
     monkeypatch.setattr(kept_programs, "code_digest", lambda: "other code")
     check_once("this", check)
     assert len(calls) == 4
+
+
+def test_settings_that_shape_a_program_are_in_its_key(folder, monkeypatch):
+    assert right(asked())
+    with jax.default_matmul_precision("highest"):
+        new_run(monkeypatch)
+        assert right(asked())
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", "") + " ")
+    new_run(monkeypatch)
+    assert right(asked())
+    monkeypatch.setattr(kept_programs, "_device", lambda: "another card")
+    new_run(monkeypatch)
+    assert right(asked())
+    assert len(traced) == len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("package", ["e3nn-jax", "flax", "mlip", "jax", "equinox"])
+def test_versions_of_all_that_traces_are_in_the_digest(monkeypatch, package):
+    digest = kept_programs.code_digest.__wrapped__
+    before, version = digest(), kept_programs.version
+    monkeypatch.setattr(
+        kept_programs, "version", lambda name: "9.9.9" if name == package else version(name)
+    )
+    assert digest() != before
+
+
+def test_programs_are_kept_where_only_this_user_is(folder):
+    assert right(asked())
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o702])
+def test_a_folder_that_others_may_write_to_is_not_trusted(folder, caplog, mode):
+    folder.mkdir()
+    folder.chmod(mode)
+    assert right(asked())
+    assert not list(folder.iterdir())
+    assert "belongs to others" in caplog.text
+    assert folder.stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_of_someone_else_is_not_trusted(folder, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert right(asked())
+    assert not list(folder.iterdir())

@@ -28,19 +28,22 @@ def list_(
         list[str] | None,
         typer.Argument(metavar="[ARCHITECTURE[:SIZE]]…", help="Such as mace, or nequip:tiny."),
     ] = None,
-    measure: Annotated[bool, typer.Option(help="Measure the cost, seconds a size.")] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure the cost, up to a minute a size.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List networks by size with parameters and cost on this machine, and the shipped starts.
+    """List networks by size with their parameters, and the shipped starts.
 
-    Cost is for one molecule of 22 atoms, in float32: milliseconds for energy and forces, and for a
-    training gradient. Seconds of compilation are listed beside it.
+    With --measure also what they cost on this machine, for one molecule of 22 atoms in float32:
+    milliseconds for energy and forces, and for a training gradient; seconds of compilation.
     """
     from kshot.core.bars import bar
     from kshot.core.cache import use_compile_cache
     from kshot.potentials import model_cost
 
-    use_compile_cache()
+    if measure:
+        use_compile_cache()
     chosen = _chosen(only or [], model_cost.sizes())
     rows: list[dict[str, Any]] = [
         {"architecture": name, "size": size, "parameters": model_cost.PARAMETERS[name][size]}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import logging
 import os
 import platform
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from kshot.core.whole import whole
 
+PRIVATE = 0o700
 LEAST_SECONDS = 0.0  # networks set up their tables by hundreds of tiny programs: seconds in all
 
 
@@ -35,6 +39,23 @@ def kept_rows_folder() -> Path | None:
     """Return where derivatives are kept that many adaptations need; None if nowhere."""
     folder = cache_folder()
     return None if folder is None else folder / "rows"
+
+
+@functools.cache
+def private_folder(folder: Path) -> bool:
+    """Make a folder that only this user can enter; return whether it is one, or say why not."""
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        status = folder.stat()
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if status.st_uid == os.getuid() and not others:
+            folder.chmod(PRIVATE)
+            return True
+    except OSError:
+        return False
+    words = f"{folder} belongs to others, or they may write to it: no program is kept there"
+    logging.getLogger(__name__).warning("%s (chmod 700, or set KSHOT_CACHE)", words)
+    return False
 
 
 def keep_file(path: Path, write: Callable[[Path], object], most: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,11 +19,13 @@ import jax
 from jaxtyping import PyTree
 
 import kshot
-from kshot.core.cache import cache_folder, keep_file
+from kshot.core.cache import cache_folder, keep_file, private_folder
 
 MOST_FILES = 64  # a tenth of a megabyte each
 SUM = hashlib.sha256().digest_size
-PACKAGES = ("jax", "jaxlib", "mlip", "equinox", "numpy")
+PACKAGES = ("jax", "jaxlib", "mlip", "e3nn-jax", "e3j", "flax", "equinox", "numpy")
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion")
+FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # of the environment
 
 Function = Callable[..., PyTree]
 _ready: dict[Any, Function] = {}
@@ -53,8 +56,7 @@ def run_kept(function: Function, settled: Sequence[Settled], *given: PyTree) -> 
     values = tuple(one.value for one in settled)
     leaves, structure = jax.tree.flatten(given)
     shapes = tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
-    wide = jax.numpy.result_type(float).name  # x64 is a setting, and none of the arguments
-    key = (function, values, structure, shapes, wide)
+    key = (function, values, structure, shapes, _settings())
     if key not in _ready:
         with _one_at_a_time:
             if key not in _ready:
@@ -88,7 +90,7 @@ def _flat(function: Function, values: tuple[Any, ...], structure: Any) -> Functi
 
 def _kept(flat: Function, about: str, leaves: list[Any]) -> Function:
     """Return the program in the user's cache, or make it and keep it there."""
-    path = _path("traced", f"{about} {jax.default_backend()}")
+    path = _path("traced", f"{about} {_device()}")
     if path is None:
         return jax.jit(flat)
     if (held := _read(path)) is not None:
@@ -102,11 +104,27 @@ def _kept(flat: Function, about: str, leaves: list[Any]) -> Function:
     return jax.jit(traced.call)
 
 
+def _settings() -> tuple[str, ...]:
+    """Return what a traced program depends on beside its arguments: settings of JAX and XLA."""
+    settings = [str(getattr(jax.config, name)) for name in SETTINGS]
+    wide = jax.numpy.result_type(float).name  # x64 may be set for a block only
+    return (*settings, wide, *(os.environ.get(name, "") for name in FLAGS))
+
+
+def _device() -> str:
+    return f"{jax.default_backend()} {jax.devices()[0].device_kind}"
+
+
 def _path(kind: str, about: str) -> Path | None:
-    """Return where something is kept that this code makes; None if nothing is."""
+    """Return where something is kept that this code makes; None if nothing is.
+
+    What is read there is run, so the folder has to be this user's alone.
+    """
     base = cache_folder()
+    if base is None or not private_folder(base / kind):
+        return None
     name = hashlib.sha256(f"{about} {code_digest()}".encode()).hexdigest()
-    return None if base is None else base / kind / name[:32]
+    return base / kind / name[:32]
 
 
 def _read(path: Path) -> bytes | None:
