@@ -65,7 +65,7 @@ def test_counts_of_networks_are_as_written(name, size):
 
 @pytest.mark.slow
 def test_cost_is_measured():
-    [row] = json.loads(kshot("list", "mace:tiny", "--json"))["networks"]
+    [row] = json.loads(kshot("list", "mace:tiny", "--measure", "--json"))["networks"]
     assert 0 < row["energy_ms"] < row["gradient_ms"]
     assert row["compile_s"] > 0
     assert len(model_cost.alanine_dipeptide()) == 22
