@@ -22,13 +22,14 @@ from kshot.core.whole import whole
 from kshot.pipeline.study.frames import Draw
 from kshot.pipeline.study.jobs import Job, Row
 
-COMPUTES = ("atoms", "core", "fewshot", "meta", "potentials", "pipeline/evaluate.py")
-# readers, writers, pages and checks: the frames and the start have digests of their own.
+COMPUTES = ("atoms/", "core/", "fewshot/", "meta/", "potentials/", "pipeline/evaluate.py")
+# readers, writers, pages, checks and the table of networks: frames and start have their digests.
 NO_NUMBERS = {
     *("asedb", "check", "comment", "data_plot", "data_report", "extxyz", "extxyz_write", "files"),
     *("published", "reading", "spice_write", "unit_traps", "arrays_file", "bars", "cache"),
     *("errors", "manifest", "whole", "model_archive", "model_ase", "model_cost", "model_delta"),
     *("model_file", "model_starts", "as_labeler", "history", "progress", "checkpoint"),
+    *("architectures", "compressed", "limits", "coverage", "outputs", "species"),
 }
 LIBRARIES = ("jax", "jaxlib", "mlip", "equinox", "numpy", "scipy", "tblite")
 SET_ASIDE = "set-aside"
@@ -108,13 +109,42 @@ def code_digest(sources: tuple[Path, ...] = ()) -> str:
     Args:
         sources: files besides those of kshot that compute.
     """
-    root, study = Path(kshot.__file__).parent, Path(__file__).parent
-    paths = [study / "closed.py", study / "frames.py", study / "jobs.py"]
-    for name in COMPUTES:
-        part = root / name
-        paths += [part] if part.is_file() else sorted(part.rglob("*.py"))
-    text = [_meaning(path) for path in (*paths, *sources) if path.stem not in NO_NUMBERS]
+    text = [_meaning(path) for path in (*_computing(), *sources)]
     return _short("\n".join([*text, *map(_version, LIBRARIES)]).encode())
+
+
+def _computing() -> list[Path]:
+    """Return the files that a closed study imports, directly or not, of what computes."""
+    root, study = Path(kshot.__file__).parent, Path(__file__).parent
+    waiting = [study / name for name in ("closed.py", "frames.py", "jobs.py")]
+    reached: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        for name in _imports(path):
+            place = root.joinpath(*name.split(".")[1:])
+            files = (place.with_suffix(".py"), place / "__init__.py")
+            waiting += [file for file in files if file.is_file() and _counts(file, root)]
+    return sorted(reached)
+
+
+def _imports(path: Path) -> set[str]:
+    """Return the modules of kshot that a file may import: packages, and what it takes from them."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in modules if name.startswith("kshot.")}
+
+
+def _counts(path: Path, root: Path) -> bool:
+    inside = path.relative_to(root).as_posix()
+    return path.stem not in NO_NUMBERS and inside.startswith(COMPUTES)
 
 
 def _meaning(path: Path) -> str:
