@@ -50,7 +50,7 @@ def test_a_study_is_tested_on_frames_that_taught_it_nothing():
         Labelled(one.structure, Labels(one.labels.energy + 20.0, one.labels.forces)) for one in test
     ]
     sound, poisoned = (studied([*shots, *part]) for part in (test, wrong))
-    taught = ("method", "expected_energy", "expected_forces", "factor", "steps")
+    taught = ("method", "cv", "atoms", "factor", "steps")
     for before, after in zip(sound, poisoned, strict=True):
         assert [before.get(name) for name in taught] == [after.get(name) for name in taught]
         assert before["energy"] < 2

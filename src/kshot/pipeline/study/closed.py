@@ -97,13 +97,13 @@ def _directions(k: int) -> int:
 
 
 def _says(adapted: Adapted, candidate: Candidate, lost: Drift | None) -> dict[str, Any]:
-    """Return what a method has chosen, what it expects, and what it has made the start forget."""
-    expected = adapted.expected(candidate)._asdict()
+    """Return what a method has chosen, its errors left out, and what it made the start forget."""
     return {
         "factor": candidate.factor,
         "steps": candidate.steps,
         "edge": list(candidate.limits),
-        **{f"expected_{name}": value for name, value in expected.items()},
+        "cv": list(candidate.error),
+        "atoms": adapted.atoms,
         "baseline": candidate.method.baseline,
         "drift": None if lost is None else [lost.forces_before, lost.forces_after],
     }

@@ -19,17 +19,20 @@ import kshot
 from kshot.atoms import Labelled
 from kshot.core.errors import DataError
 from kshot.core.whole import whole
+from kshot.fewshot.expected import expected
+from kshot.fewshot.least_squares import Score
 from kshot.pipeline.study.frames import Draw
 from kshot.pipeline.study.jobs import Job, Row
 
 COMPUTES = ("atoms/", "core/", "fewshot/", "meta/", "potentials/", "pipeline/evaluate.py")
-# readers, writers, pages, checks and the table of networks: frames and start have their digests.
+# readers, writers, pages and checks, the table of networks: frames and start have digests of their
+# own. What errors to expect is read off a row's left-out errors when it is shown.
 NO_NUMBERS = {
     *("asedb", "check", "comment", "data_plot", "data_report", "extxyz", "extxyz_write", "files"),
     *("published", "reading", "spice_write", "unit_traps", "arrays_file", "bars", "cache"),
     *("errors", "manifest", "whole", "model_archive", "model_ase", "model_cost", "model_delta"),
     *("model_file", "model_starts", "as_labeler", "history", "progress", "checkpoint"),
-    *("architectures", "compressed", "limits", "coverage", "outputs", "species"),
+    *("expected", "architectures", "compressed", "limits", "coverage", "outputs", "species"),
 }
 LIBRARIES = ("jax", "jaxlib", "mlip", "equinox", "numpy", "scipy", "tblite")
 SET_ASIDE = "set-aside"
@@ -271,4 +274,12 @@ def labelled_rows(family: str, record: Record) -> list[Row]:
         "shares": record.shares,
         "code": record.key.code,
     }
-    return [{**row, **more} for row in record.rows]
+    return [{**row, **_expected(row), **more} for row in record.rows]
+
+
+def _expected(row: Row) -> Row:
+    """Return the errors that kshot, as it is calibrated now, states for a row's left-out errors."""
+    if "cv" not in row:
+        return {}
+    stated = expected(Score(*row["cv"]), row["k"], row["atoms"])
+    return {f"expected_{name}": value for name, value in stated._asdict().items()}
