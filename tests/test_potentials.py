@@ -10,8 +10,9 @@ from kshot.potentials import NETWORKS, EnergyForces, energy_and_forces, frames, 
 from kshot.potentials.classical import with_repulsion
 from kshot.testing.potentials import NUMBERS, POSITIONS, check_potential
 
+LARGE = {*NETWORKS, "so3krates"}
 REGISTERED = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in NETWORKS else []) for name in potentials
+    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in potentials
 ]
 
 

@@ -155,7 +155,7 @@ class _Storages:
             case ("storage", Name(module="torch", name=kind), str(key), str(), int(count)) if (
                 kind in STORAGES and self.order
             ):
-                dtype = np.dtype(STORAGES[kind]).newbyteorder(self.order)
+                dtype = np.dtype(self.order + STORAGES[kind])
             case _:
                 got = str(identity[1])[:60] if len(identity) > 1 else "another"
                 todo = "Save the model in float32 or float64, on the CPU."

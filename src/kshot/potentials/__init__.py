@@ -19,6 +19,7 @@ potentials = Registry(
     "potential",
     {
         **{name: f"{_NETWORKS}:{name}" for name in NETWORKS},
+        "so3krates": "kshot.potentials.so3krates.network:so3krates",
         "lennard_jones": f"{_CLASSICAL}:lennard_jones",
         "morse": f"{_CLASSICAL}:morse",
         "harmonic": f"{_CLASSICAL}:harmonic",

@@ -18,7 +18,8 @@ class Joined(NamedTuple):
     """Several structures in one padded graph.
 
     Args:
-        graph: of all of them; neutral and closed-shell, as one graph has one charge only.
+        graph: of all of them; of their charge and spin where all have the same, else neutral and
+            closed-shell, as one graph has one charge only.
         owner: which structure an atom belongs to; what padding belongs to is the number of places.
     """
 
@@ -58,7 +59,12 @@ def predict_joined(
 
 
 def _counted_through(graphs: Sequence[Graph], starts: Int[np.ndarray, " n"]) -> Graph:
-    one = {"charge": np.asarray(0, np.int32), "multiplicity": np.asarray(1, np.int32)}
+    kinds = {(int(each.charge), int(each.multiplicity)) for each in graphs}
+    charge, multiplicity = kinds.pop() if len(kinds) == 1 else (0, 1)
+    one = {
+        "charge": np.asarray(charge, np.int32),
+        "multiplicity": np.asarray(multiplicity, np.int32),
+    }
     one["cell"] = np.zeros((3, 3), graphs[0].cell.dtype)
     for name in ("numbers", "positions", "shifts"):
         one[name] = np.concatenate([getattr(g, name) for g in graphs])

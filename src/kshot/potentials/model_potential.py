@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import asdict
 from typing import Any
 
 from kshot.atoms.elements import HEAVIEST
@@ -12,6 +13,7 @@ from kshot.core.kept_programs import check_once
 from kshot.potentials import architectures, classical
 from kshot.potentials.base import Potential
 from kshot.potentials.networks import Network
+from kshot.potentials.so3krates import Sizes, So3krates
 
 NETWORKS = {
     "mace": architectures.MACE,
@@ -41,6 +43,8 @@ def describe(potential: Potential) -> dict[str, Any]:
     if isinstance(potential, Network) and potential.architecture in known:
         own = {"architecture": potential.architecture, "config": potential.config}
         return {"kind": "network", **own, "neighbours": float(potential.neighbours), **both}
+    if isinstance(potential, So3krates):
+        return {"kind": "so3krates", "sizes": asdict(potential.sizes), **both}
     for name, kind in PAIRS.items():
         if type(potential) is kind:
             return {"kind": name, **both}
@@ -68,6 +72,8 @@ def rebuild(written: Any) -> Potential:  # noqa: ANN401 - JSON
     match written:
         case {"kind": "network", "architecture": str(name), "config": str(config), **rest}:
             return _network(name, config, rest)
+        case {"kind": "so3krates", "sizes": sizes, **rest}:
+            return _so3krates(sizes, rest)
         case {"kind": "sum", "parts": list(parts), **rest}:
             elements, cutoff = _both(rest)
             made = tuple(rebuild(part) for part in parts)
@@ -94,6 +100,14 @@ def _network(name: str, config: str, rest: dict[str, Any]) -> Network:
         words = str(error).splitlines()[0]
         raise _damaged("a configuration of the network", f"{words} in {config[:60]}") from error
     return made
+
+
+def _so3krates(sizes: Any, rest: dict[str, Any]) -> So3krates:  # noqa: ANN401 - JSON
+    elements, cutoff = _both(rest)
+    try:
+        return So3krates(elements, cutoff, Sizes.read(sizes))
+    except OptionError as error:
+        raise _damaged(error.expected, error.got) from error
 
 
 def _both(rest: dict[str, Any]) -> tuple[tuple[int, ...], float]:
