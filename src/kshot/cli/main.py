@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kshot import __version__
-from kshot.cli import adapt, data, evaluate, families, families_build, ledger, models, train
+from kshot.cli import adapt, data, evaluate, families, families_build, ledger, models, starts, train
 from kshot.cli.export import export
 from kshot.cli.import_mace import import_mace
 from kshot.cli.label import label
@@ -35,6 +35,7 @@ app.command("import-mace")(import_mace)
 app.command()(label)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
+app.add_typer(starts.app, name="starts")
 for verb in (train.resume, train.template, train.train, train.validate):
     app.command()(verb)
 
