@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from kshot.atoms import Labelled
+from kshot.atoms import Labelled, Structure
 from kshot.core.errors import DataError
 from kshot.core.units import KCAL_PER_MOL
 from kshot.potentials.coverage import Coverage

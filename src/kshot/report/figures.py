@@ -124,8 +124,8 @@ def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, words: str) -
     ]
     places = np.arange(len(rows))[::-1]
     axes.barh(places, np.nan_to_num(values), color=colours, height=0.7)
-    ends = [[finite(row.get(f"{key}_{end}")) for row in rows] for end in ("low", "high")]
-    axes.hlines(places, *ends, color="black", linewidth=0.8, alpha=0.5)
+    low, high = ([finite(row.get(f"{key}_{end}")) for row in rows] for end in ("low", "high"))
+    axes.hlines(places, low, high, color="black", linewidth=0.8, alpha=0.5)
     names = [_plain(row["name"]) + (" (baseline)" if row.get("baseline") else "") for row in rows]
     axes.set_yticks(places, names)
     for place, value in zip(places, values, strict=True):
