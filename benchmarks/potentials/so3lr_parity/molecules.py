@@ -1,6 +1,6 @@
 """The molecules that are compared, away from their minima; runs in kshot's environment.
 
-Writes molecules.extxyz, which is committed: both sides read the same bytes.
+Writes molecules.extxyz and speed.extxyz, which are committed: both sides read the same bytes.
 """
 
 from pathlib import Path
@@ -42,6 +42,7 @@ MOLECULES = {
     "hexadecyl sulfate": "CCCCCCCCCCCCCCCCOS(=O)(=O)[O-]",
     "nonadecane": "CCCCCCCCCCCCCCCCCCC",
 }
+SPEED = {"phenylalanine-valine": "CC(=O)N[C@@H](Cc1ccccc1)C(=O)N[C@@H](C(C)C)C(=O)NC"}
 UNPAIRED = {"triplet methylene": 2, "methyl radical": 1}
 RATTLE = 0.05  # Å
 HERE = Path(__file__).parent
@@ -68,10 +69,11 @@ def structure(name: str, smiles: str, seed: int) -> Atoms:
 
 
 def main() -> None:
-    every = [structure(*entry, seed) for seed, entry in enumerate(MOLECULES.items())]
-    write(HERE / "molecules.extxyz", every)
-    for atoms in every:
-        print(atoms.info["name"], len(atoms), atoms.info["total_charge"])
+    for file, those in {"molecules": MOLECULES, "speed": SPEED}.items():
+        every = [structure(*entry, seed) for seed, entry in enumerate(those.items())]
+        write(HERE / f"{file}.extxyz", every)
+        for atoms in every:
+            print(atoms.info["name"], len(atoms), atoms.info["total_charge"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
 from kshot.potentials.so3krates.harmonics import invariants, spread
-from kshot.potentials.so3krates.pairs import Ends, Pairs
+from kshot.potentials.so3krates.pairs import Pairs
 from kshot.potentials.so3krates.sizes import Sizes
 
 SMALL = 1e-6
@@ -92,33 +92,53 @@ def _attention(
     tensors: Float[Array, "atoms components"],
 ) -> tuple[Float[Array, "atoms features"], Float[Array, "atoms components"]]:
     """Return what neighbours send to the invariant and the equivariant features of each atom."""
-    ends = Ends(pairs.ends, scalars.shape[0])
-    # what an end asks for, offers and sends, in one array: one product takes all to the pairs.
-    names = ("query_scalar", "key_scalar", "value", "query_tensor", "key_tensor")
-    heads = [_by_head(params[name], scalars) for name in names]
-    at_ends = ends.take(jnp.concatenate([*heads, tensors], axis=-1))
-    width = sizes.features
-    query, key, value, query_t, key_t = (
-        at_ends[..., n * width : (n + 1) * width] for n in range(len(names))
+    atoms, width = scalars.shape
+    first, second = pairs.first, pairs.second
+    difference = invariants(tensors[first] - tensors[second], sizes.degrees)
+    value = _by_head(params["value"], scalars)
+    by_scalar, by_tensor = (
+        _scores(params, kind, pairs, scalars, difference) for kind in ("scalar", "tensor")
     )
-    apart = at_ends[0, :, 5 * width :] - at_ends[1, :, 5 * width :]
-    difference = invariants(apart, sizes.degrees)
-    filters = [
-        two_layers(params[name]["radial"], pairs.radial)
-        + two_layers(params[name]["angular"], difference)
-        for name in ("filter_scalar", "filter_tensor")
-    ]
     weight = pairs.weight[:, None] / sizes.neighbours
-    scores = _sum_heads(query * key[::-1] * filters[0], sizes.heads) * weight
-    sent = jnp.repeat(scores, width // sizes.heads, axis=-1) * value[::-1]
-    scores_t = _sum_heads(query_t * key_t[::-1] * filters[1], sizes.degrees) * weight
-    sent_t = (scores_t @ _spread(sizes, scores_t)) * pairs.harmonics
-    both = ends.add(jnp.concatenate([sent, sent_t], axis=-1))
-    return both[:, :width], both[:, width:]
+    heads = _of_heads(sizes.heads, width, scalars).T
+    into_scalars = pairs.sums(
+        (by_scalar[0] * weight) @ heads * value[second],
+        (by_scalar[1] * weight) @ heads * value[first],
+        atoms,
+    )
+    degrees = _spread(sizes, scalars)
+    into_tensors = pairs.sums(
+        (by_tensor[0] * weight) @ degrees * pairs.harmonics[0],
+        (by_tensor[1] * weight) @ degrees * pairs.harmonics[1],
+        atoms,
+    )
+    return into_scalars, into_tensors
+
+
+def _scores(
+    params: PyTree,
+    kind: str,
+    pairs: Pairs,
+    scalars: Float[Array, "atoms features"],
+    difference: Float[Array, "pairs degrees"],
+) -> tuple[Float[Array, "pairs heads"], Float[Array, "pairs heads"]]:
+    """Return how much the first atom of each pair attends to the second, and the reverse."""
+    query, key = (_by_head(params[f"{name}_{kind}"], scalars) for name in ("query", "key"))
+    nets = params[f"filter_{kind}"]
+    filters = two_layers(nets["radial"], pairs.radial) + two_layers(nets["angular"], difference)
+    heads = _of_heads(params[f"query_{kind}"].shape[0], scalars.shape[1], scalars)
+    first, second = pairs.first, pairs.second
+    ahead = (query[first] * key[second] * filters) @ heads
+    return ahead, (query[second] * key[first] * filters) @ heads
 
 
 def _spread(sizes: Sizes, like: Array) -> Float[Array, "degrees components"]:
     return jnp.asarray(spread(sizes.degrees), like.dtype)
+
+
+def _of_heads(heads: int, width: int, like: Array) -> Float[Array, "features heads"]:
+    """Return the matrix that sums each head's share of the features."""
+    return jnp.repeat(jnp.eye(heads, dtype=like.dtype), width // heads, axis=0)
 
 
 def _by_head(
@@ -127,7 +147,3 @@ def _by_head(
     """Return a linear layer of its own for each head's share of the features."""
     split = x.reshape(x.shape[0], kernel.shape[0], -1)
     return jnp.einsum("nhd,hde->nhe", split, kernel).reshape(x.shape)
-
-
-def _sum_heads(x: Float[Array, "2 pairs features"], heads: int) -> Float[Array, "2 pairs heads"]:
-    return jnp.sum(x.reshape(*x.shape[:-1], heads, -1), axis=-1)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 from scipy.special import erf
 
-from kshot.potentials.so3krates.pairs import Ends, Pairs
+from kshot.potentials.so3krates.pairs import Pairs
 from kshot.potentials.so3krates.radial import lengths, switch
 from kshot.potentials.so3krates.sizes import Sizes
 
@@ -51,15 +51,15 @@ def repulsion(
         pairs: of neighbours.
     """
     positive = {name: jax.nn.softplus(value) for name, value in params.items()}
-    ends = Ends(pairs.ends, numbers.shape[0])
-    charges = ends.take(numbers[:, None])[..., 0]
-    reach = ends.take((numbers ** positive["power"])[:, None])[..., 0].sum(axis=0)
+    first, second = pairs.first, pairs.second
+    powers = numbers ** positive["power"]
+    reach = powers[first] + powers[second]
     scaled = pairs.distance * reach * positive["inverse_length"]
     weights = positive["weights"] / jnp.sum(positive["weights"])
     screening = jnp.exp(-scaled[:, None] * positive["rates"]) @ weights
-    bare = COULOMB * charges[0] * charges[1] / pairs.distance
+    bare = COULOMB * numbers[first] * numbers[second] / pairs.distance
     pair = bare * screening * pairs.weight * switch(pairs.distance, 0.0, CLOSE) / 2
-    return ends.add(jnp.broadcast_to(pair[:, None], (2, pair.size, 1)))[:, 0]
+    return pairs.sums(pair[:, None], pair[:, None], numbers.shape[0])[:, 0]
 
 
 def far_distances(

@@ -43,7 +43,7 @@ Converted by kshot from {source}; the weights are their authors'. Cite:
   `--allow`: the file does not say what it was trained on
 - molecules only: a periodic cell is refused
 - beside so3krates-torch 0.2.1, on 29 molecules of 3 to 59 atoms, ions and radicals among them: in
-  float64 energies agree to 1e-7 eV, forces to 1e-7 eV/Å, charges and Hirshfeld ratios to 1e-7;
+  float64 energies agree to 3e-7 eV, forces to 1e-7 eV/Å, charges and Hirshfeld ratios to 1e-7;
   in float32 forces to 2e-5 eV/Å
 
 ## Licence of the weights
