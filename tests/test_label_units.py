@@ -77,8 +77,7 @@ def verdict(frames, predicted, e0s, count, **scales) -> str:
 
 
 def check_verdicts(verdicts: list[str], name: str, share: float) -> None:
-    """No slip passes without a word; nearly all are refused, by the name of the unit."""
-    assert all(verdicts)
+    """Nearly all slips are refused, by the name of the unit."""
     refused = [text for text in verdicts if text.startswith("refused") and name in text]
     assert len(refused) >= share * len(verdicts), verdicts
 
@@ -92,6 +91,7 @@ def test_forces_in_other_units_are_refused_by_name(honest, start, slip):
         for count in (FEW, MANY)
     ]
     # energies of a start that is rough may chance to be off as much as doubled forces.
+    assert all(verdicts)  # none passes without a word
     check_verdicts(verdicts, name, 0.85)
 
 

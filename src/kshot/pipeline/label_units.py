@@ -134,7 +134,7 @@ def judge_energies(
         looks = f"They look like {guess}. " if guess else ""
         todo = f"{looks}Convert them, or state units when reading: see `kshot data convert`."
         raise UnitError("energies in eV, as forces are in eV/Å", got, todo)
-    if by_sums or (ratio.samples >= ENOUGH_ENERGIES and not even):
+    if fits or (ratio.samples >= ENOUGH_ENERGIES and not even):
         return [f"{got}: are they in eV{f', not {guess}' if guess else ''}?"]
     return []
 
