@@ -468,5 +468,5 @@ def test_shipped_starts_open_and_names_are_found(tmp_path, morse):
         assert load(path).seen.elements
     save(morse, tmp_path / "mine.kshot")
     assert start_path(tmp_path / "mine.kshot") == tmp_path / "mine.kshot"
-    with pytest.raises(KshotError, match="no file and no shipped start is called 'nosuch'"):
+    with pytest.raises(KshotError, match="no file and no start is called 'nosuch'"):
         start_path("nosuch")
