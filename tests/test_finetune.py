@@ -11,7 +11,7 @@ from kshot.fewshot import descent
 from kshot.fewshot.adapt import Adapted, adapt, parts, to_pieces
 from kshot.fewshot.descent import Descent
 from kshot.fewshot.finetune import RECIPE
-from kshot.fewshot.methods import EVERY, FINETUNE, USUAL
+from kshot.fewshot.methods import FINETUNE, INNER, usual
 from kshot.potentials.model import Model
 from test_adapt import by_another_start, labelled, start
 
@@ -67,8 +67,7 @@ def test_the_same_labels_give_the_same_model(done, frames):
 
 
 def test_it_is_not_tried_unless_it_is_named():
-    assert FINETUNE not in USUAL
-    assert set(EVERY) == {*USUAL, FINETUNE}
+    assert FINETUNE not in usual(start())
 
 
 def test_all_parts_of_the_work_are_told(frames):
@@ -77,7 +76,8 @@ def test_all_parts_of_the_work_are_told(frames):
     assert told[:2] == ["derivatives", "shift"]
     assert set(told[2:]) == {FINETUNE}
     assert len(told) == parts(start(), BOTH, len(frames))
-    assert parts(start(), USUAL, len(frames)) == len(USUAL)  # this start has no rule of its own
+    both = ("shift", INNER)
+    assert parts(start(), both, len(frames)) == len(both)  # this start has no rule of its own
 
 
 def test_too_few_labels_are_told_before_any_work(frames):

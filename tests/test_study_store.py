@@ -12,7 +12,6 @@ import pytest
 from kshot.atoms import Labelled
 from kshot.core.errors import DataError, TaskError
 from kshot.fewshot.adapt import adapt
-from kshot.fewshot.methods import METHODS
 from kshot.labelers import labeler
 from kshot.pipeline.evaluate import evaluate
 from kshot.pipeline.study import Draw, Job, Row, Setting, draws_of, pool_of, run_study, store
@@ -255,7 +254,7 @@ def test_the_contestant_kshot_is_what_adapt_gives(start: Model):
     [draw, *_] = draws_of(pool_of("methanol", family(), 40), (3, 6), 2)
     rows = [row for row in closed_form(start, draw, (3, 6)) if row["method"] == "kshot"]
     for row in rows:
-        adapted = adapt(start, draw.shots[: row["k"]], methods=tuple(METHODS), seed=draw.number)
+        adapted = adapt(start, draw.shots[: row["k"]], seed=draw.number)
         errors = evaluate(adapted.model, draw.tests["test-same"])
         np.testing.assert_allclose(row["energy"], errors.energy_rmse_eV, rtol=1e-3)
         np.testing.assert_allclose(row["forces"], errors.force_rmse_eV_per_A, rtol=1e-3)

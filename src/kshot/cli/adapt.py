@@ -53,13 +53,13 @@ def adapt(
     from kshot.atoms.spin import Stated
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
-    from kshot.fewshot.methods import FINETUNE, USUAL, check_methods
+    from kshot.fewshot.methods import check_methods
     from kshot.pipeline.adapt import adapt_file, needed
     from kshot.pipeline.request import Request
 
     use_compile_cache()
-    methods = tuple(dict.fromkeys([*(method or USUAL), *[FINETUNE] * thorough]))
-    check_methods(methods)
+    if method:
+        check_methods(method)
     request = Request(
         start,
         input,
@@ -67,7 +67,8 @@ def adapt(
         budget=budget,
         engine=engine,
         temperature=temperature,
-        methods=methods,
+        methods=tuple(method or ()),
+        thorough=thorough,
         keep=keep,
         seed=seed,
         whole=whole,

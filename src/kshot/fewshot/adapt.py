@@ -23,7 +23,7 @@ from kshot.fewshot.curve import TOO_FEW, Point, learning_curve
 from kshot.fewshot.expected import Expected, expected
 from kshot.fewshot.finetune import FEWEST, FineTune
 from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import rows
+from kshot.fewshot.jacobian import directions_within_bounds, rows
 from kshot.fewshot.judge import (
     FOLDS,
     Candidate,
@@ -37,15 +37,20 @@ from kshot.fewshot.judge import (
     shots,
 )
 from kshot.fewshot.least_squares import Fit, Gram, Solved, grams
-from kshot.fewshot.methods import FINETUNE, INNER, METHODS, USUAL, check_methods, moved, prior_of
+from kshot.fewshot.methods import (
+    FINETUNE,
+    INNER,
+    METHODS,
+    check_methods,
+    moved,
+    prior_of,
+    usual,
+)
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
 if TYPE_CHECKING:
     from kshot.potentials.model_ase import ModelCalculator
-
-MOST_ROWS = 1500  # of all K frames: bounds time and memory; beyond it forces are seen along fewer
-# directions per frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +142,7 @@ def adapt(
     start: Model,
     labelled: Sequence[Labelled],
     *,
-    methods: Sequence[str] = USUAL,
+    methods: Sequence[str] | None = None,
     keep: float = 1.0,
     seed: int = 0,
     cache: Path | None = None,
@@ -148,7 +153,8 @@ def adapt(
     Args:
         start: a meta-trained model.
         labelled: the K; at least two.
-        methods: names in `kshot.fewshot.methods.EVERY` to choose among; ``"inner"`` is the rule
+        methods: names in `kshot.fewshot.methods.EVERY` to choose among, those of
+            `kshot.fewshot.methods.usual` if None; ``"inner"`` is the rule
             that the start was meta-trained for, if it was; that and ``"finetune"`` want another
             one beside them.
         keep: how strongly the start's anchors are held; 0 lets it forget.
@@ -161,6 +167,7 @@ def adapt(
         TaskError: too few labels.
         UnknownNameError, OptionError: see `kshot.fewshot.methods.check_methods`.
     """
+    methods = usual(start) if methods is None else methods
     check_methods(methods)
     if len(labelled) < 2:
         todo = "Add labels; five are a sensible least."
@@ -169,13 +176,13 @@ def adapt(
         todo = "Add labels, or leave it out: the other methods take two."
         raise TaskError(f"{FEWEST} labels or more to fine-tune on", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
-    directions = max(1, MOST_ROWS // len(frames) - 1)
+    directions = directions_within_bounds(len(frames), start.params)
     own, anchors = both(
         lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
         lambda: anchor_rows(start, cache) if keep > 0 else None,
     )
     told("derivatives")
-    priors = {name: prior_of(METHODS[name], start) for name in methods if name in METHODS}
+    priors = {name: prior_of(METHODS[name], start, own) for name in methods if name in METHODS}
     rules: list[Rule] = []
     if INNER in methods and (inner := inner_of(start)) is not None:
         rules.append(inner)

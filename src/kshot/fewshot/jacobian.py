@@ -6,7 +6,9 @@ Nothing of third order is ever taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -26,6 +28,10 @@ from kshot.potentials.packed import Piece
 
 WAYS = 16  # directions are filled up to a multiple of it, as each number is a program; below it,
 # to a power of two
+AHEAD = 4  # frames under way while one is waited for: JAX works on several at once
+MOST_ROWS = 1500  # of all labelled frames: bounds the time of factorising their covariance
+MOST_BYTES = 2.5e9  # of all derivatives, which are held once; beyond either bound, forces are seen
+# along fewer directions per frame
 
 
 class Rows(NamedTuple):
@@ -53,13 +59,34 @@ class Rows(NamedTuple):
         place = np.concatenate(order)
         anew = np.repeat(np.arange(len(order)), [len(one) for one in order])
         return Rows(
-            self.jacobian[place],
+            rows_at(self.jacobian, place),
             self.residual[place],
             anew,
             self.is_energy[place],
             self.counts[list(frames)],
             tuple(self.ways[one] for one in frames),
         )
+
+
+def rows_at(
+    jacobian: Float[np.ndarray, "rows params"], places: Int[np.ndarray, " some"]
+) -> Float[np.ndarray, "some params"]:
+    """Return some rows of a matrix of gigabytes: a view where they follow one another."""
+    if len(places) and (np.diff(places) == 1).all():
+        return jacobian[places[0] : places[-1] + 1]
+    return jacobian[places]
+
+
+def directions_within_bounds(frames: int, params: PyTree) -> int:
+    """Return along how many directions per frame forces are seen, of so many frames.
+
+    Args:
+        frames: all that are labelled.
+        params: of the model, whose size bounds the number of rows.
+    """
+    row = sum(np.size(leaf) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(params))
+    most = min(MOST_ROWS, int(MOST_BYTES) // max(row, 1))
+    return max(1, most // frames - 1)
 
 
 def rows(
@@ -85,10 +112,19 @@ def rows(
     said = predict_packs(potential, params, packs(potential, graphs))
     sizes = _sizes(graphs, one_size)
     ways = [_directions(one, place, directions, seed) for place, one in enumerate(frames)]
-    # all are under way before the first is waited for: JAX works on several at once.
-    running = [_slopes(potential, params, *each) for each in zip(graphs, sizes, ways, strict=True)]
-    parts = [_part(*each) for each in zip(frames, ways, said, running, strict=True)]
-    return _joined(potential, frames, parts)
+    off = [_residual(*each) for each in zip(frames, ways, said, strict=True)]
+    residual = np.concatenate(off)
+    known = np.isfinite(residual)
+    ends = np.cumsum([len(part) for part in off])
+    running = (_slopes(potential, params, *each) for each in zip(graphs, sizes, ways, strict=True))
+    jacobian = _filled(_ahead(running), np.split(known, ends[:-1]))
+    frame = np.repeat(np.arange(len(off)), [len(part) for part in off])
+    first = np.isin(np.arange(len(residual)), [0, *ends[:-1]])
+    kinds = np.asarray(potential.elements)
+    counts = [(one.graph.numbers[:, None] == kinds).sum(0).astype(float) for one in frames]
+    return Rows(
+        jacobian, residual[known], frame[known], first[known], np.array(counts), tuple(ways)
+    )
 
 
 def _sizes(graphs: Sequence[Graph], one_size: bool) -> list[Size]:
@@ -100,14 +136,6 @@ def _sizes(graphs: Sequence[Graph], one_size: bool) -> list[Size]:
         atoms, edges = step(one.size.atoms), rung(one.size.edges)
         of_step[here] = Size(max(known.atoms, atoms), max(known.edges, edges))
     return [of_step[here] for here in steps]
-
-
-class _Part(NamedTuple):
-    """What one frame adds."""
-
-    jacobian: np.ndarray
-    residual: np.ndarray
-    ways: np.ndarray
 
 
 def _slopes(
@@ -126,36 +154,45 @@ def _slopes(
     return run_kept(_linearise, settled, params, padded, room)
 
 
-def _part(
-    one: Piece,
-    ways: Float[np.ndarray, "ways atoms 3"],
-    predicted: tuple[float, np.ndarray],
-    slopes: Float[Array, "rows params"],
-) -> _Part:
-    """Return the rows of one frame."""
+def _ahead(running: Iterator[Array]) -> Iterator[Array]:
+    """Yield results in their order, a few of them under way before the first is waited for."""
+    waiting = deque(itertools.islice(running, AHEAD))
+    while waiting:
+        yield waiting.popleft()
+        waiting.extend(itertools.islice(running, 1))
+
+
+def _filled(
+    slopes: Iterator[Float[Array, "room params"]], known: Sequence[np.ndarray]
+) -> Float[np.ndarray, "rows params"]:
+    """Return the derivatives of all frames in one array: there is no second copy of them.
+
+    Args:
+        slopes: of one frame after another, with more rows than are wanted at the end.
+        known: which rows of each frame are wanted.
+    """
+    jacobian, end = None, 0
+    for part, wanted in zip(slopes, known, strict=True):
+        if jacobian is None:
+            shape = (sum(int(mask.sum()) for mask in known), part.shape[1])
+            jacobian = np.empty(shape, part.dtype)
+        begin, end = end, end + int(wanted.sum())
+        jacobian[begin:end] = np.asarray(part)[: len(wanted)][wanted]
+    assert jacobian is not None, "no frames"
+    return jacobian
+
+
+def _residual(
+    frame: Piece, ways: Float[np.ndarray, "ways atoms 3"], predicted: tuple[float, np.ndarray]
+) -> Float[np.ndarray, " rows"]:
+    """Return prediction less label of one frame's rows; NaN where a label is not known."""
     energy, forces = predicted
-    along = np.einsum("mac,ac->m", ways, forces - one.forces)
-    residual = np.concatenate([[energy - one.energy], along])
-    return _Part(np.asarray(slopes)[: len(residual)], residual, ways)
+    along = np.einsum("mac,ac->m", ways, forces - frame.forces)
+    return np.concatenate([[energy - frame.energy], along])
 
 
 def _room(count: int) -> int:
     return 1 << (count - 1).bit_length() if count < WAYS else -(-count // WAYS) * WAYS
-
-
-def _joined(potential: Potential, frames: Sequence[Piece], parts: Sequence[_Part]) -> Rows:
-    sizes = [len(part.residual) for part in parts]
-    frame = np.repeat(np.arange(len(parts)), sizes)
-    first = np.concatenate([np.arange(size) == 0 for size in sizes])
-    residual = np.concatenate([part.residual for part in parts])
-    known = np.isfinite(residual)
-    kinds = np.asarray(potential.elements)
-    counts = [(one.graph.numbers[:, None] == kinds).sum(0).astype(float) for one in frames]
-    jacobian = np.concatenate([part.jacobian for part in parts])
-    if not known.all():
-        jacobian = jacobian[known]
-    ways = tuple(part.ways for part in parts)
-    return Rows(jacobian, residual[known], frame[known], first[known], np.array(counts), ways)
 
 
 def _directions(

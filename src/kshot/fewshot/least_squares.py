@@ -12,7 +12,6 @@ anchors: rows that ask the model to stay what it was, elsewhere.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -21,7 +20,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
-from kshot.fewshot.jacobian import Rows
+from kshot.fewshot.jacobian import Rows, rows_at
+from kshot.fewshot.products import products_of
 
 ROUNDING = 1e-6
 SHIFT = 10.0  # eV per element: as good as free, and no element takes all of it
@@ -87,7 +87,7 @@ class Gram:
         return replace(
             self,
             rows=self.rows.of(frames),
-            jacobian=self.jacobian[keep],
+            jacobian=rows_at(self.jacobian, keep),
             product=self.product[np.ix_(keep, keep)],
             shifted=self.shifted[keep],
             noise=self.noise[keep],
@@ -180,7 +180,8 @@ class Solved:
         rows = self.problem.rows
         keep = places(rows, frames)
         inverse = _inverse(self.covariance[np.ix_(keep, keep)])
-        return score(rows.of(frames), _left_out(inverse, rows.residual[keep], rows.frame[keep]))
+        errors = _left_out(inverse, rows.residual[keep], rows.frame[keep])
+        return _score(rows.is_energy[keep], errors)
 
     def _errors(
         self, gone: Int[np.ndarray, " left"], alpha: Float[np.ndarray, " rows"]
@@ -213,29 +214,13 @@ def grams(
         jacobian = np.concatenate([jacobian, anchors.jacobian])
         # a shift between levels of theory is none of the anchors' business.
         shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
-    products = _products(jacobian, [prior.variance for prior in priors.values()])
+    products = products_of(jacobian, [prior.variance for prior in priors.values()])
     found = {}
     for (name, prior), product in zip(priors.items(), products, strict=True):
         noise = prior.noise(rows)
         if anchors is not None:
             noise = np.concatenate([noise, prior.noise(anchors) / keep])
         found[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
-    return found
-
-
-def _products(
-    jacobian: Float[np.ndarray, "all params"], variances: Sequence[Float[np.ndarray, " params"]]
-) -> list[Float[np.ndarray, "all all"]]:
-    """Return J V Jᵀ for several V: one product per run of parameters that no V tells apart."""
-    together = np.stack(variances)
-    changes = np.flatnonzero((np.diff(together, axis=1) != 0).any(axis=0)) + 1
-    found = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
-    for begin, end in itertools.pairwise([0, *changes, together.shape[1]]):
-        part = jacobian[:, begin:end]
-        product = part @ part.T
-        for variance, into in zip(together[:, begin], found, strict=True):
-            if variance > 0:
-                into += variance * product
     return found
 
 
@@ -298,5 +283,12 @@ class Score(NamedTuple):
 
 def score(rows: Rows, errors: Float[np.ndarray, " rows"]) -> Score:
     """Return the errors of rows as root mean squares; NaN where there is no row of a kind."""
-    rms = lambda some: float(np.sqrt(np.mean(np.square(some)))) if len(some) else float("nan")  # noqa: E731
-    return Score(rms(errors[rows.is_energy]), rms(errors[~rows.is_energy]))
+    return _score(rows.is_energy, errors)
+
+
+def _score(is_energy: np.ndarray, errors: Float[np.ndarray, " rows"]) -> Score:
+    return Score(_root_mean_square(errors[is_energy]), _root_mean_square(errors[~is_energy]))
+
+
+def _root_mean_square(errors: Float[np.ndarray, " some"]) -> float:
+    return float(np.sqrt(np.mean(np.square(errors)))) if len(errors) else float("nan")

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from kshot.core import trees
 from kshot.fewshot.jacobian import Rows
 from kshot.fewshot.least_squares import SHIFT
-from kshot.fewshot.methods import LEARNED
+from kshot.fewshot.priors import LEARNED
 from kshot.potentials.model import Model
 
 RATE, STEPS = 0.1, 150

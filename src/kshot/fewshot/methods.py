@@ -6,25 +6,26 @@ them is "zero-shot + shift", the readouts is a "ridge head", all of them is "Gau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
-from kshot.core import trees
 from kshot.core.errors import OptionError, UnknownNameError
+from kshot.fewshot import priors
+from kshot.fewshot.jacobian import Rows
 from kshot.fewshot.least_squares import Prior
+from kshot.fewshot.priors import LEARNED
 from kshot.potentials.model import Model
 
-LEARNED = "gauss_newton"
 INNER = "inner"
 """The rule that a start was meta-trained for; see `kshot.fewshot.inner`."""
 FINETUNE = "finetune"
 """Gradient steps on all parameters; see `kshot.fewshot.finetune`."""
-HEAD = "readout"  # in the name of every leaf of a readout, in all of mlip's networks
+Variance = Callable[[Model, Rows], Float[np.ndarray, " params"]]
+"""Of each parameter, for a model that is linearised on labelled frames."""
 
 
 class Method(NamedTuple):
@@ -36,40 +37,19 @@ class Method(NamedTuple):
         factors: scales of the prior's variances to choose from, inside the K labels; both ends are
             guards, far from what is chosen.
         steps: of Gauss-Newton, at most; more than one only where the model is not linear.
-        variance: of each leaf's parameters, for a model.
+        variance: of each parameter, see `kshot.fewshot.priors`.
     """
 
     name: str
     baseline: bool
     factors: tuple[float, ...]
     steps: int
-    variance: Callable[[Model], Mapping[str, float]]
+    variance: Variance
 
 
-def leaf_variances(model: Model, of_leaf: Mapping[str, float]) -> Float[np.ndarray, " params"]:
-    """Return the variance of each parameter, flat, from those of leaves; others are zero."""
-    leaves, structure = jax.tree.flatten(model.params)
-    names = [name for name, _ in trees.named_leaves(model.params)]
-    full = [
-        np.full(np.shape(leaf), of_leaf.get(name, 0.0), np.float32)
-        for name, leaf in zip(names, leaves, strict=True)
-    ]
-    return np.asarray(ravel_pytree(jax.tree.unflatten(structure, full))[0], np.float64)
-
-
-def learned_prior(model: Model) -> Mapping[str, float]:
-    """Return the variance of each leaf that meta-training found; one for all if it found none."""
-    learned = model.learned.get(LEARNED)
-    if learned is None:
-        return {name: 1.0 for name, _ in trees.named_leaves(model.params)}
-    return {name: float(np.exp(value)) for name, value in learned["log_variance"].items()}
-
-
-def prior_of(method: Method, model: Model) -> Prior:
-    """Return the prior of a method for a model."""
-    learned = model.learned.get(LEARNED, {})
-    noises = {name: float(np.exp(value)) for name, value in learned.get("log_noise", {}).items()}
-    return Prior(leaf_variances(model, method.variance(model)), **noises)
+def prior_of(method: Method, model: Model, rows: Rows) -> Prior:
+    """Return the prior of a method for a model that is linearised on labelled frames."""
+    return Prior(method.variance(model, rows), **priors.noises_of(model))
 
 
 def moved(params: PyTree, move: Float[np.ndarray, " params"]) -> PyTree:
@@ -85,42 +65,45 @@ def moved(params: PyTree, move: Float[np.ndarray, " params"]) -> PyTree:
     )
 
 
-def _nothing(model: Model) -> Mapping[str, float]:
-    del model
-    return {}
-
-
-def _head(model: Model) -> Mapping[str, float]:
-    return {name: 1.0 for name, _ in trees.named_leaves(model.params) if HEAD in name}
-
-
-def _uniform(model: Model) -> Mapping[str, float]:
-    return {name: 1.0 for name, _ in trees.named_leaves(model.params)}
-
-
 def stepwise(name: str, steps: int, *, baseline: bool) -> Method:
     """Return a method that has no prior: it moves by so many steps of its own."""
-    return Method(name, baseline, factors=(1.0,), steps=steps, variance=_nothing)
+    return Method(name, baseline, factors=(1.0,), steps=steps, variance=priors.nothing)
 
 
 STEPS = 40  # a guard: they end when they stop helping. All use the Jacobian of the start, so that
 # each costs predictions only
 SCALES = tuple(10.0**power for power in range(-8, 5))  # guards at both ends; the search is local
 
+
+def _gauss_newton(name: str, variance: Variance, *, baseline: bool) -> Method:
+    return Method(name, baseline, factors=SCALES, steps=STEPS, variance=variance)
+
+
 METHODS = {
-    "shift": Method("shift", baseline=True, factors=(1.0,), steps=1, variance=_nothing),
-    "head": Method("head", baseline=True, factors=SCALES, steps=STEPS, variance=_head),
-    "uniform": Method("uniform", baseline=True, factors=SCALES, steps=STEPS, variance=_uniform),
-    "meta": Method("meta", baseline=False, factors=SCALES, steps=STEPS, variance=learned_prior),
+    "shift": stepwise("shift", 1, baseline=True),
+    "head": _gauss_newton("head", priors.head, baseline=True),
+    "uniform": _gauss_newton("uniform", priors.uniform, baseline=True),
+    "relative": _gauss_newton("relative", priors.relative, baseline=True),
+    "fisher": _gauss_newton("fisher", priors.fisher, baseline=True),
+    "meta": _gauss_newton("meta", priors.learned, baseline=False),
 }
-"""By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), ``uniform``
-(Gauss-Newton, one variance for all parameters), ``meta`` (with the meta-learned variances)."""
+"""By name: ``shift`` (zero-shot + shift), ``head`` (ridge on the readouts), and Gauss-Newton on
+all parameters: ``uniform`` (one variance), ``relative`` (each leaf's mean square), ``fisher`` (more
+where the shots say less), ``meta`` (the meta-learned variances)."""
 
-USUAL = (*METHODS, INNER)
-"""What takes seconds; a start without a rule of its own has no ``inner``."""
-
-EVERY = (*USUAL, FINETUNE)
+EVERY = (*METHODS, INNER, FINETUNE)
 """All there is to choose among; ``finetune`` takes minutes."""
+
+
+def usual(start: Model) -> tuple[str, ...]:
+    """Return the names of the methods that compete for a start unless others are asked for.
+
+    They take seconds. A prior that was meta-learned competes with plain ones; where there is none,
+    priors that are read off the parameters and their derivatives take its place.
+    """
+    chosen = ("uniform", "meta") if LEARNED in start.learned else ("relative", "fisher")
+    rule = (INNER,) if INNER in start.learned else ()
+    return ("shift", "head", *chosen, *rule)
 
 
 def check_methods(names: Sequence[str]) -> None:

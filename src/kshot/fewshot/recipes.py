@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from kshot import meta
 from kshot.core import trees
 from kshot.fewshot.algorithms import Algorithm, Optimiser
-from kshot.fewshot.methods import HEAD
+from kshot.fewshot.priors import HEAD
 from kshot.potentials import EnergyForces
 
 CG_STEPS = 5

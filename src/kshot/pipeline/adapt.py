@@ -58,11 +58,12 @@ def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) ->
     supply = within_budget(start, given, bare, request, say)
     labelled = supply.labelled
     notes = check_labels(start, labelled, request.allow)
-    with bar("adapting", parts(start, request.methods, len(labelled))) as advance:
+    methods = request.competing(start)
+    with bar("adapting", parts(start, methods, len(labelled))) as advance:
         adapted = adapt(
             start,
             labelled,
-            methods=request.methods,
+            methods=methods,
             keep=request.keep,
             seed=request.seed,
             cache=kept_rows_folder(),

@@ -23,7 +23,6 @@ from kshot.core.errors import TaskError
 from kshot.families.samplers import samplers
 from kshot.fewshot.as_labeler import ModelLabeler
 from kshot.fewshot.finetune import FEWEST
-from kshot.fewshot.methods import FINETUNE
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.request import Request
 from kshot.potentials.model import Model
@@ -144,7 +143,7 @@ def _checked(request: Request) -> int:
         raise TaskError("a budget of labels for structures without any", "none", todo)
     if budget < 2:
         raise TaskError("a budget of two labels or more", str(budget), "Twenty is a fair start.")
-    if FINETUNE in request.methods and budget < FEWEST:
+    if request.fine_tunes and budget < FEWEST:
         todo = "Pay for more, or leave fine-tuning out."
         raise TaskError(f"a budget of {FEWEST} labels or more to fine-tune on", str(budget), todo)
     return budget

@@ -9,7 +9,6 @@ from kshot.atoms import Labelled
 from kshot.core.cache import kept_rows_folder, use_compile_cache
 from kshot.fewshot.adapt import Adapted
 from kshot.fewshot.adapt import adapt as adapt_model
-from kshot.fewshot.methods import USUAL
 from kshot.pipeline.preflight import check_labels, check_structures
 from kshot.pipeline.seen import remembered, seen_in
 from kshot.potentials.model import Model
@@ -21,7 +20,7 @@ def adapt(
     start: Model | Path | str,
     labelled: Sequence[Labelled],
     *,
-    methods: Sequence[str] = USUAL,
+    methods: Sequence[str] | None = None,
     keep: float = 1.0,
     seed: int = 0,
     allow: Collection[str] = (),
@@ -31,8 +30,9 @@ def adapt(
     Args:
         start: a model, its file, or the name of a shipped start (``"bio-small"``).
         labelled: the K: structures with energies in eV and forces in eV/Å.
-        methods: names in `kshot.fewshot.methods.EVERY` to choose among; ``"finetune"``, which
-            takes minutes, only if it is named.
+        methods: names in `kshot.fewshot.methods.EVERY` to choose among, those of
+            `kshot.fewshot.methods.usual` if None; ``"finetune"``, which takes minutes, only if it
+            is named.
         keep: how strongly other chemistry is held; 0 lets it be forgotten.
         seed: of folds and directions.
         allow: what the start has not seen and is let through: charges, multiplicities, elements.

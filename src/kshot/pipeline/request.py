@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kshot.atoms.spin import NOTHING_STATED, Stated
-from kshot.fewshot.methods import USUAL
+from kshot.fewshot.methods import FINETUNE, usual
+from kshot.potentials.model import Model
 
 
 class Request(NamedTuple):
-    """What is asked for; see the options of ``kshot adapt``."""
+    """What is asked for; see the options of ``kshot adapt``.
+
+    No ``methods`` stand for the usual ones of the start; ``thorough`` adds fine-tuning.
+    """
 
     start: str
     input: Path
@@ -18,7 +22,8 @@ class Request(NamedTuple):
     budget: int | None = None
     engine: str = "gfn2"
     temperature: float = 300.0
-    methods: tuple[str, ...] = USUAL
+    methods: tuple[str, ...] = ()
+    thorough: bool = False
     keep: float = 1.0
     seed: int = 0
     whole: bool = False
@@ -26,6 +31,16 @@ class Request(NamedTuple):
     workers: int | None = None
     stated: Stated = NOTHING_STATED
     force: bool = False
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether fine-tuning takes part, which needs more labels than the others."""
+        return self.thorough or FINETUNE in self.methods
+
+    def competing(self, start: Model) -> tuple[str, ...]:
+        """Return the names of the methods that compete for a start."""
+        names = self.methods or usual(start)
+        return tuple(dict.fromkeys([*names, *[FINETUNE] * self.thorough]))
 
     @property
     def labels(self) -> Path:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kshot.core.cache import kept_rows_folder
 from kshot.fewshot.adapt import (
-    MOST_ROWS,
     Adapted,
     choose_among,
     fitted,
@@ -21,11 +22,11 @@ from kshot.fewshot.adapt import (
 )
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import Rows, rows
+from kshot.fewshot.jacobian import Rows, directions_within_bounds, rows
 from kshot.fewshot.judge import Candidate
 from kshot.fewshot.judge import shots as ready
-from kshot.fewshot.least_squares import Gram, grams
-from kshot.fewshot.methods import METHODS, prior_of
+from kshot.fewshot.least_squares import Gram, Prior, grams
+from kshot.fewshot.methods import METHODS, prior_of, usual
 from kshot.pipeline.study.frames import Draw
 from kshot.pipeline.study.jobs import Row, tested
 from kshot.potentials.model import Model
@@ -73,27 +74,45 @@ def _problems(
 ) -> Iterator[Problems]:
     """Yield the problems of each K, as `kshot.fewshot.adapt` sets them up."""
     anchors = anchor_rows(start, kept_rows_folder())
-    priors = {name: prior_of(method, start) for name, method in METHODS.items()}
-    full = [k for k in shots if _directions(k) >= 3 * max(len(p.graph.numbers) for p in pieces)]
+    coordinates = 3 * max(len(piece.graph.numbers) for piece in pieces)
+    full = [k for k in shots if directions_within_bounds(k, start.params) >= coordinates]
     for group in [full, *([k] for k in shots if k not in full)]:
         if not group:
             continue
         begun = time.perf_counter()
         most = max(group)
-        joint = grams(_rows(start, pieces[:most], seed), priors, anchors)
+        own = _rows(start, pieces[:most], seed)
+        joint = grams(own, _priors(start, own), anchors)
         seconds = time.perf_counter() - begun
         for k in group:
-            parts = {name: problem.of(range(k)) for name, problem in joint.items()}
-            yield Problems(k, parts if k < most else joint, seconds * k / most)
+            begun = time.perf_counter()
+            parts = joint if k == most else _first(start, joint, k, anchors)
+            yield Problems(k, parts, seconds * k / most + time.perf_counter() - begun)
+
+
+def _priors(start: Model, own: Rows) -> dict[str, Prior]:
+    names = (name for name in usual(start) if name in METHODS)
+    return {name: prior_of(METHODS[name], start, own) for name in names}
+
+
+def _first(
+    start: Model, joint: Mapping[str, Gram], k: int, anchors: Rows | None
+) -> dict[str, Gram]:
+    """Return the problems of the first K of more frames; priors may read only their rows."""
+    own = next(iter(joint.values())).rows.of(range(k))
+    priors = _priors(start, own)
+    same = {
+        name: problem.of(range(k))
+        for name, problem in joint.items()
+        if np.array_equal(problem.variance, priors[name].variance)
+    }
+    others = {name: prior for name, prior in priors.items() if name not in same}
+    return same | (grams(own, others, anchors) if others else {})
 
 
 def _rows(start: Model, pieces: Sequence[Piece], seed: int) -> Rows:
-    directions = _directions(len(pieces))
+    directions = directions_within_bounds(len(pieces), start.params)
     return rows(start.potential, start.params, pieces, directions=directions, seed=seed)
-
-
-def _directions(k: int) -> int:
-    return max(1, MOST_ROWS // k - 1)
 
 
 def _says(adapted: Adapted, candidate: Candidate, lost: Drift | None) -> dict[str, Any]:

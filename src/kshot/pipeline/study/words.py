@@ -15,6 +15,8 @@ CONTESTANTS: Mapping[str, str] = {
     KSHOT: "kshot (chooses inside the K)",
     "meta": "Gauss–Newton, learned variances",
     "inner": "the start's own rule",
+    "fisher": "Gauss–Newton, variances ∝ (Fisher information)^(-1/2) (plain baseline)",
+    "relative": "Gauss–Newton, variances ∝ each leaf's mean square (plain baseline)",
     "uniform": "Gauss–Newton, one variance (plain baseline)",
     "head": "ridge on the readouts (plain baseline)",
     "shift": "zero-shot + shift (plain baseline)",
