@@ -99,6 +99,6 @@ def test_damaged_files_and_unknown_names(delta: Path, tmp_path: Path):
     delta.write_bytes(delta.read_bytes()[:-30])
     with pytest.raises(ModelFileError, match="damaged"):
         export(delta, "-o", tmp_path / "out.kshot")
-    with pytest.raises(UnknownNameError, match="no file and no shipped start"):
+    with pytest.raises(UnknownNameError, match="no file and no start"):
         export("nothing", "-o", tmp_path / "out.kshot")
     assert not (tmp_path / "out.kshot").exists()

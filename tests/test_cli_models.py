@@ -90,7 +90,7 @@ def test_show_says_what_a_file_holds(file):
 
 
 def test_show_of_no_file_or_a_damaged_one(file):
-    with pytest.raises(UnknownNameError, match="no file and no shipped start"):
+    with pytest.raises(UnknownNameError, match="no file and no start"):
         kshot("show", "nothing")
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(ModelFileError, match="damaged"):
