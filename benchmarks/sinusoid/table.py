@@ -31,13 +31,16 @@ def load() -> dict[str, dict[int, list[dict]]]:
 def chosen_on_validation(records: dict[str, dict[int, list[dict]]], family: str) -> dict:
     """Return K → rows of an algorithm whose number of inner steps validation tasks have chosen.
 
-    For every seed and number of test steps, the setting with the least validation error.
+    For every seed and number of test steps, the setting with the least validation error; nothing
+    for a seed of which some setting has been run without validation.
     """
     rows: dict[int, list[dict]] = {}
     names = [name for name in records if name.startswith(f"{family}, k=")]
     for shots in SHOTS:
         for seed in sorted({r["seed"] for name in names for r in records[name][shots]}):
             settings = [r for name in names for r in records[name][shots] if r["seed"] == seed]
+            if not all("validation" in r for r in settings):
+                continue
             best = {
                 str(s): min(settings, key=lambda r, s=str(s): r["validation"][s])
                 for s in EVAL_STEPS
@@ -143,7 +146,7 @@ def main() -> None:
     """Write results.md and results.png."""
     found = load()
     rows = chosen_on_validation(found, "maml")
-    found[next(iter(rows.values()))[0]["algorithm"]] = rows
+    found["maml, k chosen on validation tasks"] = defaultdict(list, rows)
     (HERE / "results.md").write_text(markdown(found))
     picture(found)
     print(f"wrote {HERE / 'results.md'} and results.png")
