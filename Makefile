@@ -1,7 +1,7 @@
 # Every target works on a machine that has nothing but make and Python 3.11 or newer.
 PYTHON ?= python3
 JOBS ?= 2   # test processes; XLA compiles on several threads already, so more than the cores does not pay
-ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--family uracil"
+ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--family penam"
 
 VENV := .venv
 BIN := $(VENV)/bin

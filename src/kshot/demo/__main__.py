@@ -1,6 +1,6 @@
 """The main job, end to end: labels, adaptation, a test on frames of the engine's own, dynamics.
 
-python -m kshot.demo [--family penam] [--budget 30] [--out out/demo]
+python -m kshot.demo [--family uracil] [--budget 30] [--out out/demo]
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the demo from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--family", default="penam", help="see `kshot families list`")
+    parser.add_argument("--family", default="uracil", help="see `kshot families list`")
     parser.add_argument("--budget", type=int, default=30, help="labels to pay for")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     options = parser.parse_args(argv)
