@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -153,3 +154,14 @@ def test_first_frames_are_seen_and_not_copied():
     assert np.shares_memory(part.rows.jacobian, whole.jacobian)
     order = np.array([4, 2, 3])
     np.testing.assert_array_equal(rows_at(whole.jacobian, order), whole.jacobian[order])
+
+
+def test_products_that_rounding_makes_indefinite_are_solved():
+    rows = ready(start(), rattled(4)).rows
+    problem = gram(rows, prior_of(METHODS["uniform"], start(), rows))
+    largest = problem.product.diagonal().max()
+    values, vectors = np.linalg.eigh(problem.product)
+    values[0] = -1.5e-6 * largest  # seen of 920 rows of SO3LR
+    broken = replace(problem, product=(vectors * values) @ vectors.T)
+    for factor in (1.0, 1e4):
+        assert np.isfinite(broken.solve(factor).left_out()).all()

@@ -23,7 +23,8 @@ from jaxtyping import Float, Int
 from kshot.fewshot.jacobian import Rows, rows_at
 from kshot.fewshot.products import products_of
 
-ROUNDING = 1e-6
+ROUNDING = (1e-6, 1e-5, 1e-4)  # of the largest variance: the first that leaves C positive
+# definite. Entries in float32 are off by 6e-8, a matrix of a thousand of them by the root more
 SHIFT = 10.0  # eV per element: as good as free, and no element takes all of it
 
 
@@ -95,9 +96,17 @@ class Gram:
 
     def solve(self, factor: float = 1.0) -> Solved:
         """Return the solution for the prior's variances times a factor."""
+        for rounding in ROUNDING[:-1]:
+            try:
+                return self._solved(factor, rounding)
+            except np.linalg.LinAlgError:
+                continue
+        return self._solved(factor, ROUNDING[-1])
+
+    def _solved(self, factor: float, relative_rounding: float) -> Solved:
         own = len(self.rows.frame)
         # products are taken in float32: what is below their rounding is no information.
-        rounding = ROUNDING * factor * self.product.diagonal().max(initial=0.0)
+        rounding = relative_rounding * factor * self.product.diagonal().max(initial=0.0)
         noise = self.noise + rounding
         covariance = factor * self.product[:own, :own]
         covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
