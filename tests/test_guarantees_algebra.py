@@ -34,7 +34,7 @@ def test_anchors_are_labels_that_say_stay(keep):
     counts = np.concatenate([counts, np.zeros((len(anchors.frame), counts.shape[1]))])
     noise = np.concatenate([prior.noise(own), prior.noise(anchors) / keep])
     product = jacobian * prior.variance @ jacobian.T
-    covariance = product + np.diag(noise + ROUNDING * product.diagonal().max())
+    covariance = product + np.diag(noise + ROUNDING[0] * product.diagonal().max())
     covariance += SHIFT**2 * counts @ counts.T
     residual = np.concatenate([own.residual, np.zeros(len(anchors.frame))])
     multipliers = np.linalg.solve(covariance, residual)

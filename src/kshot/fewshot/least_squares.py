@@ -11,6 +11,7 @@ anchors: rows that ask the model to stay what it was, elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +24,7 @@ from jaxtyping import Float, Int
 from kshot.fewshot.jacobian import Rows, rows_at
 from kshot.fewshot.products import products_of
 
-ROUNDING = (1e-6, 1e-5, 1e-4)  # of the largest variance: the first that leaves C positive
-# definite. Entries in float32 are off by 6e-8, a matrix of a thousand of them by the root more
+ROUNDING = (1e-6, 1e-5, 1e-4)  # of the largest variance: the first to leave C positive definite
 SHIFT = 10.0  # eV per element: as good as free, and no element takes all of it
 
 
@@ -97,10 +97,8 @@ class Gram:
     def solve(self, factor: float = 1.0) -> Solved:
         """Return the solution for the prior's variances times a factor."""
         for rounding in ROUNDING[:-1]:
-            try:
+            with contextlib.suppress(np.linalg.LinAlgError):
                 return self._solved(factor, rounding)
-            except np.linalg.LinAlgError:
-                continue
         return self._solved(factor, ROUNDING[-1])
 
     def _solved(self, factor: float, relative_rounding: float) -> Solved:
