@@ -11,7 +11,7 @@ from kshot.atoms import Failure, Fingerprint, Labelled, Labels, Structure
 from kshot.atoms.descriptors import descriptors, farthest_points
 from kshot.atoms.files import read_labelled, write
 from kshot.cli.main import app
-from kshot.core.errors import TaskError
+from kshot.core.errors import TaskError, UnitError
 from kshot.labelers import Ledger, executors, labeler
 from kshot.labelers.analytic import Analytic, analytic
 from kshot.pipeline import budget as budgets
@@ -20,7 +20,10 @@ from kshot.pipeline.budget import MOLECULE, molecule_of
 from kshot.pipeline.request import Request
 from kshot.potentials.model_file import save
 from methanol import METHANOL
-from springs import rattled, start
+from springs import poisoned, rattled, start
+
+
+ALLOW = ("units",)  # the springs of the start are softer than those of the labels, by up to 1.8
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def ask(tmp_path: Path, drawn) -> Callable[..., tuple[Done, list[str]]]:
             tmp_path / name,
             tmp_path / "out.kshot",
             budget=budget,
-            **{"engine": "analytic", "methods": ("shift",), "force": True} | options,
+            **{"engine": "analytic", "methods": ("shift",), "force": True, "allow": ALLOW} | options,
         )
         return adapt_file(request, said.append), said
 
@@ -187,7 +190,7 @@ def test_labels_of_another_level_are_topped_up_only_if_allowed(ask, tmp_path, le
     with pytest.raises(TaskError, match=says):
         ask(6, "given.extxyz")
     assert not (tmp_path / "out.ledger").exists()
-    done, _ = ask(6, "given.extxyz", allow=("levels",))
+    done, _ = ask(6, "given.extxyz", allow=("levels", *ALLOW))
     assert len(done.labelled) == 6
 
 
@@ -195,6 +198,14 @@ def test_frames_without_labels_are_not_dropped_in_silence(ask, tmp_path):
     write(tmp_path / "mixed.extxyz", [*rattled(3), METHANOL])
     _, said = ask(None, "mixed.extxyz")
     assert "1 frames have no labels and are left out" in said[-1]
+
+
+def test_a_start_that_is_far_off_is_adapted_only_if_allowed(ask, tmp_path):
+    write(tmp_path / "doubled.extxyz", poisoned(rattled(5), range(5), energy=0.0))
+    with pytest.raises(UnitError, match="--allow units"):
+        ask(None, "doubled.extxyz", allow=())
+    done, _ = ask(None, "doubled.extxyz", allow=ALLOW)
+    assert any("let through: expected forces in eV/Å" in line for line in done.record["notes"])
 
 
 def test_farthest_points_go_on_from_those_taken():
@@ -209,6 +220,7 @@ def test_the_command_extends_a_budget(tmp_path, drawn):
     save(start(), tmp_path / "start.kshot")
     words = ["adapt", str(tmp_path / "start.kshot"), str(tmp_path / "methanol.extxyz")]
     words += ["-o", str(tmp_path / "out.kshot"), "--method", "shift", "--workers", "1", "--force"]
+    words += ["--allow", "units"]
     for budget in (3, 5):
         result = CliRunner().invoke(app, [*words, "--budget", str(budget)])
         assert result.exit_code == 0, result.output

@@ -40,7 +40,7 @@ def adapt(
     whole: Annotated[bool, typer.Option(help="Write all parameters, not what differs.")] = False,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Let through unseen charges, multiplicities or elements; mix levels."),
+        typer.Option(help="charges, multiplicities, elements: let unseen ones through; levels, units."),
     ] = None,
     charge: Charge = None,
     spin: Spin = None,

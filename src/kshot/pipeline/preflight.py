@@ -13,11 +13,12 @@ from kshot.atoms.files import scan
 from kshot.atoms.reading import Reading
 from kshot.atoms.species import Tally
 from kshot.atoms.spin import NOTHING_STATED, Stated
-from kshot.core.errors import DataError, TaskError
+from kshot.core.errors import DataError, TaskError, UnitError
 from kshot.pipeline.label_units import check_units
 from kshot.potentials.model import Model
 
 FEWEST = 2
+UNITS = "units"  # what may be allowed of labels; all else is of structures
 
 
 def read_input(
@@ -62,7 +63,7 @@ def check_structures(
     """
     for number, structure in enumerate(structures):
         require_sound(structure, where=f"structure {number}")
-        start.refuse(structure, allow={"levels", *allow})
+        start.refuse(structure, allow={"levels", *allow} - {UNITS})
 
 
 def check_labels(
@@ -73,7 +74,8 @@ def check_labels(
     Args:
         start: what is to be adapted.
         labelled: with their labels.
-        allow: ``"levels"`` lets labels of several levels of theory through.
+        allow: ``"levels"`` lets labels of several levels of theory through, ``"units"`` those that
+            look to be in other units: a start may be that far off.
 
     Raises:
         TaskError: too few, or of several levels of theory.
@@ -96,7 +98,19 @@ def check_labels(
     notes = _duplicates(labelled)
     if len(levels) > 1:
         notes.append(f"labels of {len(levels)} levels of theory count as one")
-    return notes + check_units(start, labelled)
+    return notes + _doubts_of_units(start, labelled, allow)
+
+
+def _doubts_of_units(
+    start: Model, labelled: Sequence[Labelled], allow: Collection[str]
+) -> list[str]:
+    try:
+        return check_units(start, labelled)
+    except UnitError as error:
+        if UNITS in allow:
+            return [f"let through: {error}"]
+        todo = f"{error.todo} If they are right, and the start is that far off: --allow {UNITS}."
+        raise UnitError(error.expected, error.got, todo) from None
 
 
 def _duplicates(labelled: Sequence[Labelled]) -> list[str]:

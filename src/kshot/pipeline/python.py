@@ -35,7 +35,8 @@ def adapt(
             is named.
         keep: how strongly other chemistry is held; 0 lets it be forgotten.
         seed: of folds and directions.
-        allow: what the start has not seen and is let through: charges, multiplicities, elements.
+        allow: what the start has not seen and is let through: charges, multiplicities, elements;
+            labels of several levels, or that look to be in other units: levels, units.
 
     Raises:
         InputError: labels or structures that cannot be adapted to; nothing was computed yet.
@@ -43,7 +44,7 @@ def adapt(
     use_compile_cache()
     model = start if isinstance(start, Model) else load(start_path(start))
     check_structures(model, [one.structure for one in labelled], allow)
-    check_labels(model, labelled)
+    check_labels(model, labelled, allow)
     found = adapt_model(
         model, labelled, methods=methods, keep=keep, seed=seed, cache=kept_rows_folder()
     )
