@@ -40,7 +40,7 @@ def adapt(
     whole: Annotated[bool, typer.Option(help="Write all parameters, not what differs.")] = False,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="charges, multiplicities, elements: let unseen ones through; levels, units."),
+        typer.Option(help="Unseen charges, multiplicities, elements; levels that differ, units."),
     ] = None,
     charge: Charge = None,
     spin: Spin = None,
