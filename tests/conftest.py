@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PEAKS: list[float] = []  # MB, of test processes that have ended
+PEAKS: list[tuple[float, str]] = [(0.0, "")]  # MB; of this process and of those that have ended
+GROWTH = 50.0  # MB that a test must add to a process's peak to be named for it
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("KSHOT_CACHE", str(ROOT / ".cache" / "kshot"))
@@ -40,25 +41,31 @@ def compiled_programs_go() -> Iterator[None]:
     gc.collect()
 
 
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Take down which test took this process to its peak."""
+    if peak_mb() > max(PEAKS)[0] + GROWTH:
+        PEAKS.append((peak_mb(), nodeid))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail if this process took more memory than KSHOT_TEST_MB allows, where that is set."""
     most = float(os.environ.get("KSHOT_TEST_MB", "0"))
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["peak_mb"] = peak_mb()
-    PEAKS.append(peak_mb())
-    if most and max(PEAKS) > most:
+        session.config.workeroutput["peak"] = max(PEAKS)
+    if most and max(PEAKS)[0] > most:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take down what a process of pytest-xdist took."""
-    PEAKS.append(getattr(node, "workeroutput", {}).get("peak_mb", 0.0))
+    PEAKS.append(tuple(getattr(node, "workeroutput", {}).get("peak", PEAKS[0])))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how much memory the largest test process took."""
-    terminalreporter.write_line(f"largest test process: {max([*PEAKS, peak_mb()]):.0f} MB")
+    """Say how much memory the largest test process took, and at which test."""
+    most, test = max(PEAKS)
+    terminalreporter.write_line(f"largest test process: {most:.0f} MB, at {test}")
 
 
 def peak_mb() -> float:

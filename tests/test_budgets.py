@@ -230,3 +230,15 @@ def test_the_command_extends_a_budget(tmp_path, drawn):
     level = labeler("gfn2").fingerprint
     frames = list(read_labelled(tmp_path / "out.labels.extxyz"))
     assert [one.labels.fingerprint for one in frames] == [level] * 5
+
+
+def samplers_of(frames: list[Structure]) -> list[str]:
+    return [frame.info["sampler"] for frame in frames]
+
+
+def test_half_of_the_configurations_stay_beside_the_structure():
+    options = {"temperature": 300.0, "seed": 0}
+    frames = budgets._drawn(METHANOL, labeler("gfn2"), 7, options)
+    assert samplers_of(frames) == 3 * ["rattle"] + 4 * ["langevin"]
+    broken = budgets._drawn(METHANOL, Analytic(failures=1.0, seconds=0.0), 7, options)
+    assert samplers_of(broken) == 7 * ["rattle"]

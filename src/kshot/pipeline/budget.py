@@ -11,11 +11,11 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kshot.atoms import Failure, Fingerprint, Labelled, Labels, Structure
+from kshot.atoms import Failure, Fingerprint, Labeler, Labelled, Labels, Structure
 from kshot.atoms.bonds import bonds
 from kshot.atoms.descriptors import descriptors, farthest_points
 from kshot.core.bars import bar
@@ -111,9 +111,7 @@ def molecule_of(structure: Structure) -> str:
 def configurations(
     start: Model, structures: Sequence[Structure], count: int, *, temperature: float, seed: int
 ) -> list[Structure]:
-    """Return configurations from dynamics on the start, `count` of them or a few more.
-
-    Where the start's dynamics breaks (it has not seen this chemistry yet), atoms are rattled.
+    """Return configurations around those given and from dynamics on the start, `count` or more.
 
     Raises:
         TaskError: neither gives any.
@@ -124,9 +122,7 @@ def configurations(
     with bar("drawing configurations", len(structures)) as advance:
         for number, structure in enumerate(structures):
             options = {"temperature": temperature, "seed": seed + number}
-            drawn = samplers.get("langevin")(structure, surface, each, **options)
-            if isinstance(drawn, Failure):
-                drawn = samplers.get("rattle")(structure, None, each, **options)
+            drawn = _drawn(structure, surface, each, options)
             if isinstance(drawn, Failure):
                 todo = "Give configurations of your own: a file with many frames."
                 raise TaskError("configurations of the structure", drawn.detail, todo)
@@ -134,6 +130,23 @@ def configurations(
             frames += [frame.replace(info={**frame.info, MOLECULE: name}) for frame in drawn]
             advance(1)
     return frames
+
+
+def _drawn(
+    structure: Structure, surface: Labeler, count: int, options: Mapping[str, Any]
+) -> list[Structure] | Failure:
+    """Return configurations of one structure: half of them rattled, half from dynamics.
+
+    A start that has not seen such chemistry may sink into a hole of its own, far from where any
+    true trajectory goes: what is rattled stays beside the structure as it was given. Where dynamics
+    breaks, all are rattled.
+    """
+    rattle, half = samplers.get("rattle"), count // 2
+    walked = samplers.get("langevin")(structure, surface, count - half, **options)
+    if isinstance(walked, Failure):
+        return rattle(structure, None, count, **options)
+    rattled = rattle(structure, None, half, **options)
+    return walked if isinstance(rattled, Failure) else rattled + walked
 
 
 def _checked(request: Request) -> int:
