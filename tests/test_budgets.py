@@ -23,6 +23,7 @@ from methanol import METHANOL
 from springs import poisoned, rattled, start
 
 ALLOW = ("units",)  # the springs of the start are softer than those of the labels, by up to 1.8
+DEFAULTS = {"engine": "analytic", "methods": ("shift",), "force": True, "allow": ALLOW}
 
 
 @pytest.fixture
@@ -56,9 +57,7 @@ def ask(tmp_path: Path, drawn) -> Callable[..., tuple[Done, list[str]]]:
             tmp_path / name,
             tmp_path / "out.kshot",
             budget=budget,
-            **{"engine": "analytic", "methods": ("shift",), "force": True}
-            | {"allow": ALLOW}
-            | options,
+            **DEFAULTS | options,
         )
         return adapt_file(request, said.append), said
 

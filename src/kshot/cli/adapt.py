@@ -40,7 +40,7 @@ def adapt(
     whole: Annotated[bool, typer.Option(help="Write all parameters, not what differs.")] = False,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Unseen charges, multiplicities, elements; levels that differ, units."),
+        typer.Option(help="Let through: charges, multiplicities, elements; mixed levels; units."),
     ] = None,
     charge: Charge = None,
     spin: Spin = None,
