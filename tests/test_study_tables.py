@@ -30,6 +30,7 @@ def row(method: str, family: str, draw: int, energy: float, **more) -> dict:
         "forces": 2 * energy,
         "shares": False,
         "code": "abc",
+        "libraries": "jax 1",
         **more,
     }
 

@@ -1,30 +1,29 @@
 """Fit what `kshot.fewshot.expected` knows, on development families only; write calibration.md.
 
-    python benchmarks/fewshot/calibrate.py [--results benchmarks/fewshot/results]
+    python benchmarks/fewshot/run.py --development --only closed
+    python benchmarks/fewshot/calibrate.py
 
-Reads results of closed-form adaptation whose families were used up in development: cross-validated
-errors inside the K beside true ones on another trajectory. All methods count, so that a line knows
-small and large errors. Each family is judged by a line that was fitted to the others. What it
-prints as weights is copied into the module.
+Cross-validated errors inside the K beside true ones on a fresh trajectory of the same minimum. All
+methods count, so that a line knows small and large errors. Each family is judged by a line that was
+fitted to the others. What it prints as weights is copied into the module.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 HERE = Path(__file__).parent
 SHOTS = (5, 10, 20, 50)
+TEST = "test-same"
 FACTOR = 1.5
 HEAD = """# Expected errors, calibrated
 
-Made by `python benchmarks/fewshot/calibrate.py`; not to be edited. Reported by true RMSE on
-another trajectory, of what adaptation chose; each family is judged by a line that was fitted to
-the other families. The runs are of the first edition of the study, whose scales ended at 1 and
-whose steps ended at eight. Families, all of development: {names}.
+Made by `python benchmarks/fewshot/calibrate.py`; not to be edited. Reported by true RMSE on a fresh
+trajectory of the same minimum, of what adaptation chose; each family is judged by a line that was
+fitted to the other families. Families, all of development: {names}.
 
 | reported | K | runs | median reported / true | within a factor of 1.5 |
 |---|---|---|---|---|
@@ -34,10 +33,11 @@ whose steps ended at eight. Families, all of development: {names}.
 def main() -> None:
     """Fit, judge by leaving families out, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--results", type=Path, default=HERE / "development" / "results")
+    parser.add_argument("--start", default="bio-small")
     options = parser.parse_args()
 
-    runs = read_runs(options.results)
+    runs = read_runs(options.results, options.start)
     families = np.array([run["family"] for run in runs])
     chosen = np.array([run["method"] == "kshot" for run in runs])
     shots = np.array([run["k"] for run in runs])
@@ -50,28 +50,20 @@ def main() -> None:
         print(f"{kind}: weights {np.round(weights, 3)}, low {low:.2f}, high {high:.2f}")
         for words, ratio in (("cross-validated", reported - true), ("expected", off)):
             for k in (*SHOTS, None):
-                here = chosen & (shots == k if k else True)
-                row = (f"{words} {kind}", k or "all", here.sum(), *figures(ratio[here]))
+                these = chosen & (shots == k if k else True)
+                row = (f"{words} {kind}", k or "all", these.sum(), *figures(ratio[these]))
                 lines.append("| " + " | ".join(map(str, row)) + " |\n")
     (HERE / "calibration.md").write_text("".join(lines))
 
 
-def read_runs(folder: Path) -> list[dict]:
-    """Return results that hold cross-validated errors, with their family and its atoms."""
-    from kshot.pipeline.config import load_config
-    from kshot.pipeline.families import chosen
+def read_runs(folder: Path, name: str) -> list[dict]:
+    """Return rows of a start that hold cross-validated errors and true ones of both kinds."""
+    from kshot.pipeline.study.store import read_rows
+    from kshot.potentials.model_file import load
+    from kshot.potentials.model_starts import start_path
 
-    config = load_config(HERE / "bio-small.yaml")
-    members = config.data.held_out_draws[0].members
-    families = {family.name: family for family in chosen(config.families).held_out}
-    runs = []
-    for path in sorted(folder.glob("closed-*.json")):
-        record = json.loads(path.read_text())
-        family = families[record["family"]]
-        drawn = [member for member in family.members if member.name in members]
-        more = {"family": family.name, "atoms": len(drawn[0].structure)}
-        runs += [run | more for run in record["rows"] if "cv" in run]
-    return runs
+    rows = read_rows(folder, load(start_path(name)).digest)
+    return [row for row in rows if "cv" in row and row["test"] == TEST]
 
 
 def arrays(runs: list[dict], kind: str) -> tuple[np.ndarray, ...]:

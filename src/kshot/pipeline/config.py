@@ -59,6 +59,10 @@ class DataConfig(Strict):
     """Configurations and their labels."""
 
     folder: Path = Field(default=Path("data"), description="where frames and the ledger are kept")
+    labelled: Path | None = Field(
+        default=None,
+        description="a file of labelled frames that name their family: it takes the place of draws",
+    )
     engine: str = Field(default="gfn2", description="as `kshot label` takes it")
     draws: tuple[DrawConfig, ...] = (DrawConfig(),)
     held_out_draws: tuple[DrawConfig, ...] = ()

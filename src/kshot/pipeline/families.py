@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kshot.atoms import Structure
 from kshot.atoms.elements import symbol
 from kshot.core.errors import UnknownNameError
 from kshot.families import load_catalogue, select
 from kshot.families.catalogue.load import find_family
-from kshot.families.family import Family, Member
+from kshot.families.family import Family
 from kshot.pipeline.config import FamiliesConfig
 
 
@@ -46,14 +47,16 @@ def chosen(config: FamiliesConfig) -> Chosen:
 
 def _usable(families: Sequence[Family], config: FamiliesConfig) -> tuple[Family, ...]:
     kept = [
-        dataclasses.replace(family, members=tuple(m for m in family.members if _fits(m, config)))
+        dataclasses.replace(
+            family, members=tuple(m for m in family.members if fits(m.structure, config))
+        )
         for family in families
     ]
     return tuple(family for family in kept if family.members)
 
 
-def _fits(member: Member, config: FamiliesConfig) -> bool:
-    structure = member.structure
+def fits(structure: Structure, config: FamiliesConfig) -> bool:
+    """Whether a configuration lets a structure train: closed shell, small, of its elements."""
     here = {symbol(int(number)) for number in structure.numbers}
     closed = structure.multiplicity == 1
     return closed and here <= set(config.elements) and len(structure) <= config.most_atoms

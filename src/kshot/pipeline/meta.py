@@ -151,9 +151,11 @@ def as_scaffolds(model: Model, frames: Sequence[Labelled]) -> list[list[Piece]]:
 def with_anchors(
     model: Model, training: Mapping[str, Sequence[Labelled]], count: int, seed: int
 ) -> Model:
-    """Return the start with anchors: one frame of each of so many families, neutral singlets."""
+    """Return the start with anchors: a frame of each of so many families, neutral singlets."""
     rng = named_generator(seed, "anchors")
     names = [name for name, frames in training.items() if _plain(frames)]
+    if not count or not names:
+        return model
     chosen = rng.choice(names, min(count, len(names)), replace=False)
     held = [_plain(training[name])[0] for name in sorted(chosen)]
     return model.with_(learned={**model.learned, NAME: as_anchors(held)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kshot.atoms import Labelled
+from kshot.atoms import Fingerprint, Labelled
 from kshot.atoms.e0s import E0s, e0s_from_labeler, fit_e0s
+from kshot.atoms.files import read_labelled
+from kshot.core.errors import DataError
 from kshot.core.rng import named_key
 from kshot.fewshot.batches import batches
 from kshot.fewshot.joint import Errors, Plan, Report, Watch, family_errors, train_jointly
 from kshot.labelers import labeler
-from kshot.pipeline.config import TrainConfig
+from kshot.pipeline.config import FamiliesConfig, TrainConfig
 from kshot.pipeline.draws import draw_all, jobs_of, label_frames
-from kshot.pipeline.families import Chosen, chosen
+from kshot.pipeline.families import Chosen, chosen, fits
 from kshot.pipeline.meta import Say, meta_stage, with_anchors, with_learned_prior
 from kshot.pipeline.seen import seen_in
 from kshot.potentials import NETWORKS, EnergyForces, Potential, potentials
@@ -45,6 +48,8 @@ class Data(NamedTuple):
 def prepare(config: TrainConfig, families: Chosen) -> Data:
     """Draw and label what is not there yet, and return it."""
     data = config.data
+    if data.labelled is not None:
+        return read_data(data.labelled, config.families, labeler(data.engine).fingerprint)
     fresh = [*families.training, *families.validation]
     ways = [one.draw() for one in data.draws]
     jobs = jobs_of(fresh, ways, data.engine, config.seed, data.folder / "frames")
@@ -58,6 +63,36 @@ def prepare(config: TrainConfig, families: Chosen) -> Data:
         by_family.setdefault(one.structure.family, []).append(one)
     pick = lambda those: {f.name: by_family[f.name] for f in those if f.name in by_family}  # noqa: E731
     return Data(pick(families.training), pick(families.validation), failed)
+
+
+def read_data(path: Path, families: FamiliesConfig, level: Fingerprint) -> Data:
+    """Return the labelled frames of a file: those of families that are not named otherwise train.
+
+    Args:
+        path: a file that `read_labelled` reads.
+        families: which may train, and which are for choosing.
+        level: of labels whose file does not say theirs; E0s are of it too.
+
+    Raises:
+        DataError: a frame without a family, or no frame that may train.
+    """
+    training: dict[str, list[Labelled]] = {}
+    validation: dict[str, list[Labelled]] = {}
+    for number, frame in enumerate(read_labelled(path)):
+        name = frame.structure.family
+        if not name:
+            todo = "Say it in its comment as family=NAME."
+            raise DataError("a family of each frame", f"{path}, frame {number}: none", todo)
+        if name in (*families.held_out, *families.relatives) or not fits(frame.structure, families):
+            continue
+        if frame.labels.fingerprint is None:
+            frame = frame._replace(labels=dataclasses.replace(frame.labels, fingerprint=level))
+        side = validation if name in families.validation else training
+        side.setdefault(name, []).append(frame)
+    if not training:
+        todo = "Check families: elements, most_atoms, held_out, validation."
+        raise DataError("frames that may train", f"none in {path}", todo)
+    return Data(training, validation, [])
 
 
 def settle_e0s(engine: str, training: Mapping[str, Sequence[Labelled]]) -> E0s:

@@ -16,7 +16,7 @@ from kshot.pipeline.study.beside import beside
 from kshot.pipeline.study.closed import closed_form
 from kshot.pipeline.study.frames import Draw, Pool, draws_of, pool_of
 from kshot.pipeline.study.jobs import Job, Row
-from kshot.pipeline.study.store import Key, Record, Store, key_of, labelled_rows
+from kshot.pipeline.study.store import Key, Record, Store, key_of, labelled_rows, libraries
 from kshot.potentials.model import Model
 from kshot.potentials.model_file import load
 from kshot.potentials.model_starts import start_path
@@ -187,7 +187,7 @@ def _run(store: Store, tasks: Sequence[_Task], say: Say) -> None:
         now = time.perf_counter()
         rows = job.run(job.model, draw, task.shots)
         seconds = time.perf_counter() - now
-        record = Record(draw.number, task.key, round(seconds, 1), draw.shares, rows)
+        record = Record(draw.number, task.key, round(seconds, 1), draw.shares, libraries(), rows)
         store.add(job.name, draw.family, record)
         left = (time.perf_counter() - begun) / count * (len(tasks) - count)
         done = f"{count}/{len(tasks)}"

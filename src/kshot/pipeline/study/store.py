@@ -44,7 +44,7 @@ class Key(NamedTuple):
     Args:
         frames: content of the shots in their order, and of each test set.
         start: of the model that is adapted.
-        code: of all source that computes numbers, and versions of libraries.
+        code: of all source that computes numbers.
         options: numbers of shots, the number of the draw, and those of the job.
     """
 
@@ -66,6 +66,7 @@ class Record(NamedTuple):
         key: of what it was run on.
         seconds: it took.
         shares: whether other draws may share its labels.
+        libraries: that it was computed with: told, but no reason to compute it anew.
         rows: its results.
     """
 
@@ -73,6 +74,7 @@ class Record(NamedTuple):
     key: Key
     seconds: float
     shares: bool
+    libraries: str
     rows: list[Row]
 
 
@@ -112,8 +114,13 @@ def code_digest(sources: tuple[Path, ...] = ()) -> str:
     Args:
         sources: files besides those of kshot that compute.
     """
-    text = [_meaning(path) for path in (*_computing(), *sources)]
-    return _short("\n".join([*text, *map(_version, LIBRARIES)]).encode())
+    return _short("\n".join(map(_meaning, (*_computing(), *sources))).encode())
+
+
+@functools.cache
+def libraries() -> str:
+    """Return the versions of the libraries that compute numbers."""
+    return ", ".join(map(_version, LIBRARIES))
 
 
 def _computing() -> list[Path]:
@@ -273,6 +280,7 @@ def labelled_rows(family: str, record: Record) -> list[Row]:
         "draw": record.draw,
         "shares": record.shares,
         "code": record.key.code,
+        "libraries": record.libraries,
     }
     return [{**row, **_expected(row), **more} for row in record.rows]
 

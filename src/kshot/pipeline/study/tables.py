@@ -93,6 +93,7 @@ def _facts(rows: Sequence[Row]) -> list[str]:
         "- mean over families [95 % interval, bootstrap over families and draws]",
         "- ratios are geometric means over the same families, draws and labels",
     ]
+    lines += [f"- computed with {used}" for used in sorted({row["libraries"] for row in rows})]
     shared = sorted({str(row["family"]) for row in rows if row["shares"]})
     if shared:
         lines.append(
