@@ -66,7 +66,7 @@ def test_labels_to_a_potential_and_its_errors(start: Path, tmp_path: Path):
     assert told["labels"] == 8
     assert told["labels_paid"] == 0
     tried = [one["method"] for one in told["candidates"]]
-    assert tried == ["shift", "head", "uniform", "relative", "fisher"]
+    assert tried == ["shift", "head", "relative", "fisher"]
     errors = json.loads(run("eval", out, tmp_path / "test.extxyz", "--json"))
     allowed = ("--allow", "levels")
     before = json.loads(run("eval", start, tmp_path / "test.extxyz", "--json", *allowed))

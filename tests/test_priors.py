@@ -74,8 +74,8 @@ def test_shots_that_say_nothing_of_the_parameters_move_none():
 
 def test_a_start_without_a_learned_prior_never_lists_meta():
     model = start()
-    assert usual(model) == ("shift", "head", "uniform", "relative", "fisher")
-    assert usual(learned(model)) == ("shift", "head", "uniform", "meta")
+    assert usual(model) == ("shift", "head", "relative", "fisher")
+    assert usual(learned(model)) == ("shift", "head", "uniform", "fisher", "meta")
     assert usual(model.with_(learned={"inner": {}}))[-1] == "inner"
     tried = [
         [candidate.method.name for candidate in adapt(which, rattled(4)).candidates]

@@ -65,7 +65,7 @@ def study(tmp_path: Path) -> Path:
 def test_a_study_is_a_table_and_its_numbers_are_kept(study: Path, tmp_path: Path):
     rows = json.loads(call("eval", study, "--json"))
     assert {(row["k"], row["draw"]) for row in rows} == {(3, 0), (3, 1), (10, 0), (10, 1)}
-    plain = {"shift", "head", "uniform", "relative", "fisher"}
+    plain = {"shift", "head", "relative", "fisher"}
     methods = {"kshot", *plain, "analytic + shift"}
     assert {row["method"] for row in rows} == methods
     errors = {

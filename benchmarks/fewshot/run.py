@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 SUFFIX = ".extxyz.xz"
 KINDS = ("closed", "fine-tune", "scratch", "mace-torch")
 SHOTS, TEST = (5, 10, 20, 50), 40
+SHIPPED = "bio-small"
 SHARE = ("--workers", "1", "--no-tables")
 TORCH = HERE.parent / "potentials" / "meta_gradients" / ".venv" / "bin" / "python"
 
@@ -58,7 +59,7 @@ def parsed() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, help="5; 3 of development families, which have less")
-    parser.add_argument("--start", default="bio-small")
+    parser.add_argument("--start", default=SHIPPED, help="its name, or a file")
     parser.add_argument("--families", nargs="*", default=None)
     parser.add_argument("--only", nargs="*", choices=KINDS, default=None)
     parser.add_argument("--development", action="store_true", help="not the test families")
@@ -110,7 +111,7 @@ def study(
     if only is None and not options.torch.exists():
         say(f"without mace-torch: there is no {options.torch}")
         only = KINDS[:-1]
-    setting, folder = Setting(SHOTS, options.draws, TEST), out(kind) / "results"
+    setting, folder = Setting(SHOTS, options.draws, TEST), out(kind, options.start) / "results"
     return run_study(pools, setting, jobs, folder, say, keep_old=options.keep_old, only=only)
 
 
@@ -121,14 +122,16 @@ def write_all(kind: str, names: Sequence[str], options: argparse.Namespace) -> N
     results = study(kind, names, options, only=())
     title = f"Few-shot adaptation of {options.start} on {kind} families"
     command = "python benchmarks/fewshot/run.py" + ("" if kind == "test" else " --development")
-    write_tables(results, out(kind), title, [f"By `{command}`."])
+    command += "" if options.start == SHIPPED else f" --start {options.start}"
+    write_tables(results, out(kind, options.start), title, [f"By `{command}`."])
     if kind == "test" and results.rows:
         write_card(options.start, results.rows)
 
 
-def out(kind: str) -> Path:
-    """Return the folder of a kind's results and tables."""
-    return HERE if kind == "test" else HERE / kind
+def out(kind: str, start: str) -> Path:
+    """Return the folder of results and tables: another start than the shipped one has its own."""
+    folder = HERE if kind == "test" else HERE / kind
+    return folder if start == SHIPPED else folder / Path(start).stem
 
 
 def say(line: str) -> None:

@@ -99,11 +99,12 @@ def usual(start: Model) -> tuple[str, ...]:
     """Return the names of the methods that compete for a start unless others are asked for.
 
     They take seconds. A prior that was meta-learned competes with plain ones; where there is none,
-    two that are read off the parameters and their derivatives take its place.
+    two that are read off the parameters and their derivatives take its place: one variance for all
+    is no match for them where leaves differ much in size.
     """
-    chosen = ("meta",) if LEARNED in start.learned else ("relative", "fisher")
+    chosen = ("uniform", "fisher", "meta") if LEARNED in start.learned else ("relative", "fisher")
     rule = (INNER,) if INNER in start.learned else ()
-    return ("shift", "head", "uniform", *chosen, *rule)
+    return ("shift", "head", *chosen, *rule)
 
 
 def check_methods(names: Sequence[str]) -> None:

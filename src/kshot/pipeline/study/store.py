@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -158,13 +160,23 @@ def _counts(path: Path, root: Path) -> bool:
 
 
 def _meaning(path: Path) -> str:
-    """Return a file's code without comments, docstrings and layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    """Return a file's code without comments, docstrings and blank lines.
+
+    The text itself, not a dump of its tree: that differs between versions of Python.
+    """
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(text)):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
-            body[0] = ast.Pass()
-    return f"{path.name} {ast.dump(tree)}"
+            first, last = body[0].lineno - 1, body[0].end_lineno
+            lines[first:last] = [""] * (last - first)
+    code = [line.rstrip() for line in lines]
+    return "\n".join([path.name, *filter(None, code)])
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -1,0 +1,81 @@
+"""A start trained on a file of labelled frames: who trains, who validates, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kshot.atoms import Fingerprint, Labelled
+from kshot.atoms.files import write
+from kshot.core.errors import DataError
+from kshot.labelers import labeler
+from kshot.pipeline.config import FamiliesConfig, parse_config
+from kshot.pipeline.train import read_data, train
+from methanol import METHANOL
+
+LEVEL = Fingerprint("tests", "1", "analytic")
+FAMILIES = ("alcohol", "ether", "enol", "acetal", "ketal")
+LISTS = FamiliesConfig(
+    elements=("H", "C", "O"), held_out=("ether",), relatives=("enol",), validation=("acetal",)
+)
+
+
+def frames(family: str, count: int = 6) -> list[Labelled]:
+    rng, engine = np.random.default_rng(len(family)), labeler("analytic")
+    moved = [
+        METHANOL.replace(
+            positions=METHANOL.positions + 0.05 * rng.standard_normal((6, 3)), family=family
+        )
+        for _ in range(count)
+    ]
+    return [Labelled(frame, engine.label(frame)) for frame in moved]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "frames.extxyz"
+    write(path, [frame for family in FAMILIES for frame in frames(family)])
+    return path
+
+
+def test_only_families_that_are_named_nowhere_train(file: Path):
+    data = read_data(file, LISTS, LEVEL)
+    assert set(data.training) == {"alcohol", "ketal"}
+    assert set(data.validation) == {"acetal"}
+    assert [len(part) for part in data.training.values()] == [6, 6]
+
+
+def test_labels_of_no_level_are_of_the_one_that_is_stated(tmp_path: Path):
+    path = tmp_path / "frames.h5"  # a layout that has no place for a level
+    write(path, frames("alcohol"))
+    levels = {
+        frame.labels.fingerprint for frame in read_data(path, LISTS, LEVEL).training["alcohol"]
+    }
+    assert levels == {LEVEL}
+
+
+def test_a_frame_without_a_family_is_refused(tmp_path: Path):
+    path = tmp_path / "frames.extxyz"
+    write(path, [*frames("alcohol"), *frames("", 1)])
+    with pytest.raises(DataError, match=r"a family of each frame.*frame 6.*family=NAME"):
+        read_data(path, LISTS, LEVEL)
+
+
+def test_a_file_of_which_nothing_may_train_is_refused(file: Path):
+    with pytest.raises(DataError, match="frames that may train"):
+        read_data(file, LISTS.model_copy(update={"elements": ("H", "C")}), LEVEL)
+
+
+def test_a_start_comes_of_a_file(file: Path, tmp_path: Path):
+    config = parse_config(
+        {
+            "families": {"elements": ["H", "C", "O"]},
+            "data": {"labelled": str(file), "engine": "analytic"},
+            "model": {"architecture": "morse"},
+            "joint": {"steps": 4, "batch": 2},
+            "anchors": 0,
+        }
+    )
+    model = train(config, tmp_path / "training", say=lambda _: None)
+    assert model.record["families"] == sorted(FAMILIES)
+    assert not (tmp_path / "data").exists()
