@@ -90,7 +90,7 @@ def study(
     kind: str, names: Sequence[str], options: argparse.Namespace, only: Sequence[str] | None
 ) -> Study:
     """Run what has no result yet, and return all rows of the families."""
-    from gradient import fine_tune, scratch, untrained
+    from contestants import fine_tune, scratch
     from mace_torch.job import mace_torch
 
     from kshot.atoms.files import read_labelled
@@ -105,7 +105,7 @@ def study(
     jobs = [
         closed_job(start),
         fine_tune(start),
-        scratch(untrained(start)),
+        scratch(start),
         mace_torch(start, options.torch),
     ]
     if only is None and not options.torch.exists():

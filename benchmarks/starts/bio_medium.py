@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,11 @@ def main(words: Sequence[str]) -> int:
         case ["pack", out]:
             pack(Path(out))
         case ["unpack", path, out]:
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
             print(write(Path(out), frames(Path(path))), "frames")
+        case ["unpack", path, out, every]:  # fewer, for a study of scale
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
+            print(write(Path(out), islice(frames(Path(path)), 0, None, int(every))), "frames")
         case _:
             print(__doc__)
             return 2
