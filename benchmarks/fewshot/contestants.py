@@ -18,7 +18,7 @@ from kshot.fewshot.descent import Descent, Recipe
 from kshot.pipeline.study import Draw, Job, Row, tested
 from kshot.potentials.model import Model
 
-FINE_TUNE = Recipe(rate=1e-2, energy_weight=100.0)
+FINE_TUNE = Recipe(rate=0.0316, energy_weight=100.0)
 SCRATCH = Recipe(rate=1e-2, energy_weight=1.0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,12 +17,36 @@ from kshot.potentials.packed import Piece, pack
 SPARE = 1.3  # room in a batch, of what structures take on average
 
 
+class Families:
+    """The pieces of each family; what a run's fingerprint keeps of them is their digest.
+
+    Args:
+        pieces: of each family; none empty.
+    """
+
+    def __init__(self, pieces: Mapping[str, Sequence[Piece]]) -> None:
+        self.pieces = pieces
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A digest of all atoms, positions and labels, in their order."""
+        digest = hashlib.sha256()
+        for name, frames in self.pieces.items():
+            digest.update(f"{name} {len(frames)}\n".encode())
+            for frame in frames:
+                arrays = (frame.graph.numbers, frame.graph.positions, frame.forces)
+                for array in (*arrays, np.float64(frame.energy)):
+                    digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Batches:
     """Draws packs of structures; families are equally likely, whatever they have of frames.
 
     Args:
         families: the pieces of each family.
+        digest: of the families.
         room: of one pack.
         places: most structures in one pack.
         cutoff: of the potential, in Å.
@@ -28,7 +54,8 @@ class Batches:
         packs: in one stack; each may have a device of its own.
     """
 
-    families: Mapping[str, Sequence[Piece]]
+    families: Families
+    digest: str
     room: Size
     places: int
     cutoff: float
@@ -41,11 +68,12 @@ class Batches:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
 
     def _draw(self, rng: np.random.Generator) -> Task:
-        names = list(self.families)
+        families = self.families.pieces
+        names = list(families)
         chosen: list[Piece] = []
         atoms, edges = 1, 0
         while len(chosen) < self.places:
-            frames = self.families[names[int(rng.integers(len(names)))]]
+            frames = families[names[int(rng.integers(len(names)))]]
             one = frames[int(rng.integers(len(frames)))]
             atoms += one.graph.size.atoms
             edges += one.graph.size.edges
@@ -78,4 +106,5 @@ def batches(
     wanted = [SPARE * structures * mean(axis) for axis in (0, 1)]
     # the largest structure fits even into the smallest batch.
     room = Size(*(rung(int(max(w, n)) + 1) for w, n in zip(wanted, largest, strict=True)))
-    return Batches(families, room, 2 * structures, cutoff, dtype, packs)
+    held = Families(families)
+    return Batches(held, held.digest, room, 2 * structures, cutoff, dtype, packs)

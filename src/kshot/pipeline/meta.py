@@ -54,6 +54,9 @@ def with_learned_prior(
             if (task := _task(model, name, frames, shots, query, seed)) is not None:
                 tasks.append(task)
             advance(1)
+    if not tasks:
+        say(f"no prior learned: no family for choosing has {shots} + {query} frames alike")
+        return model
     learned = learn_prior(model, tasks, lambda n, loss: say(f"prior, step {n}: loss {loss:.3f}"))
     say(_words(learned, len(tasks)))
     return with_prior(model, learned)
