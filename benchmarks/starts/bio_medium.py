@@ -1,10 +1,11 @@
 """Put the pieces of `frames.py` into one file that travels, and take them out again to train on.
 
-    python benchmarks/starts/bio_medium.py pack .cache/bio-medium/frames.npz
-    python benchmarks/starts/bio_medium.py unpack .cache/bio-medium/frames.npz .cache/bio-medium/frames.h5
+    python benchmarks/starts/bio_medium.py pack FRAMES.npz
+    python benchmarks/starts/bio_medium.py unpack FRAMES.npz FRAMES.h5 [EVERY]
     kshot train benchmarks/starts/bio-medium.yaml -o bio-medium.kshot
 
-Sixteen bits hold a position exactly (frames.py) and a force to half a meV/Å.
+Sixteen bits hold a position exactly (frames.py) and a force to half a meV/Å. EVERY leaves out all
+but so many frames, for a study of scale.
 """
 
 from __future__ import annotations
@@ -72,12 +73,10 @@ def main(words: Sequence[str]) -> int:
     match words:
         case ["pack", out]:
             pack(Path(out))
-        case ["unpack", path, out]:
+        case ["unpack", path, out, *every]:
             Path(out).parent.mkdir(parents=True, exist_ok=True)
-            print(write(Path(out), frames(Path(path))), "frames")
-        case ["unpack", path, out, every]:  # fewer, for a study of scale
-            Path(out).parent.mkdir(parents=True, exist_ok=True)
-            print(write(Path(out), islice(frames(Path(path)), 0, None, int(every))), "frames")
+            step = int(every[0]) if every else 1
+            print(write(Path(out), islice(frames(Path(path)), 0, None, step)), "frames")
         case _:
             print(__doc__)
             return 2

@@ -80,7 +80,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def molecules(which: int, shares: int) -> Iterator[tuple[Family, Member]]:
-    """Yield a share of what may train or validate: closed shells, nothing near to what tests see."""
+    """Yield a share of what may train or validate: nothing open-shell or near to what tests see."""
     lists = load_config(SMALL).families
     unseen = {*lists.held_out, *lists.relatives}
     everything = load_catalogue()
@@ -99,9 +99,9 @@ def molecules(which: int, shares: int) -> Iterator[tuple[Family, Member]]:
             continue
         for member in family.members:
             structure = member.structure
-            if structure.multiplicity == 1 and len(structure) <= MOST_ATOMS:
-                if member.usable("gfn2"):
-                    yield family, member
+            suits = structure.multiplicity == 1 and len(structure) <= MOST_ATOMS
+            if suits and member.usable("gfn2"):
+                yield family, member
 
 
 def piece(
@@ -145,7 +145,7 @@ def piece(
 
 
 def conformer(member: Member, turn: int, rng: np.random.Generator) -> Structure:
-    """Return the catalogue's geometry in the first round, afterwards another that RDKit proposes."""
+    """Return the catalogue's geometry in the first round, later another that RDKit proposes."""
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
     structure = member.structure

@@ -87,7 +87,7 @@ def _built(smiles: str, name: str) -> Any:
 
 
 def _substituted(smiles: str, rng: np.random.Generator) -> str | None:
-    """Return a SMILES with one or two hydrogens of carbon or nitrogen replaced; None if it fails."""
+    """Return a SMILES with one or two hydrogens of C or N replaced; None if that fails."""
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():

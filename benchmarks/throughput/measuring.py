@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sizes
 
-WORST_WARM_UP = 2.0  # times the seconds of a measurement
+LONGEST_WARM_UP = 3.0  # times the seconds of a measurement
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -38,17 +38,17 @@ def calls_per_second(
     Args:
         call: begins a call; it is given how many there were before.
         wait: returns when the device has nothing left to do.
-        seconds: of all rounds together; warming up takes as long again at most, or three calls.
+        seconds: of all rounds together; warming up takes three times as long at most, or three
+            calls. (TorchScript compiles anew for the first shapes that it meets.)
         again: so many calls are different; each is met twice before the first round, time allowing.
     """
     begun, done = time.perf_counter(), 0
-    while done < 3 or (done < 2 * again and time.perf_counter() - begun < seconds):
+    longest = LONGEST_WARM_UP * seconds
+    while done < 3 or (done < 2 * again and time.perf_counter() - begun < longest):
         before = time.perf_counter()
         call(done)
         wait()
         done += 1
-        if done == 2 and time.perf_counter() - begun > WORST_WARM_UP * seconds:
-            break
     steps = max(1, math.ceil(seconds / sizes.ROUNDS / (time.perf_counter() - before)))
     rates = []
     for _ in range(sizes.ROUNDS):

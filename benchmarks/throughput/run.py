@@ -76,6 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of all together")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
+    parser.add_argument("--threads", type=int, help="on a CPU; all cores if not given")
     parser.add_argument("--tf32", action="store_true", help="matrix products in TF32, both sides")
     parser.add_argument("--seed", type=int, default=0, help="of the batches")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.md and results/")
@@ -96,7 +97,7 @@ def measured(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment(options.device),
+            env=environment(options.device, options.threads),
         )
         late = threading.Event()
         timer = threading.Timer(max(share, 1.0), lambda: (late.set(), process.kill()))
@@ -141,10 +142,18 @@ def expected(options: argparse.Namespace, size: str, contestant: str) -> list[di
     return rows
 
 
-def environment(device: str) -> dict[str, str]:
+def environment(device: str, threads: int | None) -> dict[str, str]:
     """Return the environment of a process; JAX is not to take all memory at once."""
     given = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "PYTHONUNBUFFERED": "1"}
-    return given | ({"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
+    if device == "cpu":
+        given |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    if threads:
+        names = ("NPROC", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        given |= dict.fromkeys(names, str(threads))
+    if threads == 1:  # as in benchmarks/engine/machine.py
+        flags = os.environ.get("XLA_FLAGS", "")
+        given["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    return given
 
 
 def last_words(log: Path) -> str:
