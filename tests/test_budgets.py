@@ -236,8 +236,11 @@ def samplers_of(frames: list[Structure]) -> list[str]:
 
 
 def test_half_of_the_configurations_stay_beside_the_structure():
-    options = {"temperature": 300.0, "seed": 0}
-    frames = budgets._drawn(METHANOL, labeler("gfn2"), 7, options)
+    options, said = {"temperature": 300.0, "seed": 0}, []
+    frames = budgets._drawn(METHANOL, labeler("gfn2"), 7, options, said.append)
     assert samplers_of(frames) == 3 * ["rattle"] + 4 * ["langevin"]
-    broken = budgets._drawn(METHANOL, Analytic(failures=1.0, seconds=0.0), 7, options)
+    assert said == []
+    failing = Analytic(failures=1.0, seconds=0.0)
+    broken = budgets._drawn(METHANOL, failing, 7, options, said.append)
     assert samplers_of(broken) == 7 * ["rattle"]
+    assert said[0].startswith("dynamics on the start breaks, so all configurations are rattled")

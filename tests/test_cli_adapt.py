@@ -15,7 +15,7 @@ import kshot
 from kshot.atoms import Labelled, Labels, Structure
 from kshot.atoms.files import read_labelled, write
 from kshot.cli.main import app
-from kshot.core.errors import DataError, TaskError, UnitError, UnseenError
+from kshot.core.errors import DataError, OptionError, TaskError, UnitError, UnseenError
 from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, TrainConfig, load_config, parse_config
 from kshot.pipeline.preflight import check_labels, check_structures
@@ -136,6 +136,8 @@ def test_bad_labels_are_refused_before_anything_is_spent():
     assert "and so are energies" in rough
     with pytest.raises(UnseenError, match="H, C, O; got N"):
         check_structures(start, [Structure(np.array([7]), np.zeros((1, 3)), multiplicity=4)], ())
+    with pytest.raises(OptionError, match=r"levels, units; got levles"):
+        check_structures(start, [METHANOL], ("levles",))
 
 
 def test_the_template_is_a_valid_configuration(tmp_path: Path):

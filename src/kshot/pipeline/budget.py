@@ -87,7 +87,8 @@ def within_budget(
     say(_plan(budget, given, paid, missing, engine.fingerprint))
     if not missing:
         return _supply(given, paid)
-    chosen = _chosen(start, given, bare, [frame for frame, _ in paid], missing, wanted, request)
+    there = [frame for frame, _ in paid]
+    chosen = _chosen(start, given, bare, there, missing, wanted, request, say)
     request.ledger.parent.mkdir(parents=True, exist_ok=True)
     with Ledger(request.ledger) as ledger:
         pool = executors.Pool(request.workers or os.cpu_count() or 1)
@@ -109,9 +110,23 @@ def molecule_of(structure: Structure) -> str:
 
 
 def configurations(
-    start: Model, structures: Sequence[Structure], count: int, *, temperature: float, seed: int
+    start: Model,
+    structures: Sequence[Structure],
+    count: int,
+    *,
+    temperature: float,
+    seed: int,
+    say: Callable[[str], None],
 ) -> list[Structure]:
     """Return configurations around those given and from dynamics on the start, `count` or more.
+
+    Args:
+        start: whose dynamics it is.
+        structures: to begin at.
+        count: how many are wanted of all together.
+        temperature: in K.
+        seed: of everything random.
+        say: called where one of the two ways gives nothing.
 
     Raises:
         TaskError: neither gives any.
@@ -122,7 +137,7 @@ def configurations(
     with bar("drawing configurations", len(structures)) as advance:
         for number, structure in enumerate(structures):
             options = {"temperature": temperature, "seed": seed + number}
-            drawn = _drawn(structure, surface, each, options)
+            drawn = _drawn(structure, surface, each, options, say)
             if isinstance(drawn, Failure):
                 todo = "Give configurations of your own: a file with many frames."
                 raise TaskError("configurations of the structure", drawn.detail, todo)
@@ -133,7 +148,11 @@ def configurations(
 
 
 def _drawn(
-    structure: Structure, surface: Labeler, count: int, options: Mapping[str, Any]
+    structure: Structure,
+    surface: Labeler,
+    count: int,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
 ) -> list[Structure] | Failure:
     """Return configurations of one structure: half of them rattled, half from dynamics.
 
@@ -144,9 +163,13 @@ def _drawn(
     rattle, half = samplers.get("rattle"), count // 2
     walked = samplers.get("langevin")(structure, surface, count - half, **options)
     if isinstance(walked, Failure):
+        say(f"dynamics on the start breaks, so all configurations are rattled: {walked.detail}")
         return rattle(structure, None, count, **options)
     rattled = rattle(structure, None, half, **options)
-    return walked if isinstance(rattled, Failure) else rattled + walked
+    if isinstance(rattled, Failure):
+        say(f"rattling fails, so all configurations are of dynamics: {rattled.detail}")
+        return walked
+    return rattled + walked
 
 
 def _checked(request: Request) -> int:
@@ -218,15 +241,15 @@ def _chosen(
     missing: int,
     wanted: int,
     request: Request,
+    say: Callable[[str], None],
 ) -> list[Structure]:
     """Return configurations worth a label: as unlike each other, and those there are, as can be.
 
     They stand in the order of their worth, so that a run that is killed and goes on buys the same.
     """
     begin = _starts(given, bare, request.seed)[:wanted]
-    frames = configurations(
-        start, begin, SPARE * wanted, temperature=request.temperature, seed=request.seed
-    )
+    options = {"temperature": request.temperature, "seed": request.seed}
+    frames = configurations(start, begin, SPARE * wanted, **options, say=say)
     there = [*(one.structure for one in given), *paid]
     taken = descriptors(there) if there else None
     order = farthest_points(descriptors(frames), missing, seed=request.seed, taken=taken)

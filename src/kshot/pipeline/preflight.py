@@ -13,9 +13,9 @@ from kshot.atoms.files import scan
 from kshot.atoms.reading import Reading
 from kshot.atoms.species import Tally
 from kshot.atoms.spin import NOTHING_STATED, Stated
-from kshot.core.errors import DataError, TaskError, UnitError
+from kshot.core.errors import DataError, OptionError, TaskError, UnitError
 from kshot.pipeline.label_units import check_units
-from kshot.potentials.model import Model
+from kshot.potentials.model import KINDS, Model
 
 FEWEST = 2
 UNITS = "units"  # what may be allowed of labels; all else is of structures
@@ -58,9 +58,13 @@ def check_structures(
     Levels of theory may be new: that is what adapting is for.
 
     Raises:
+        OptionError: ``allow`` names what there is not.
         StructureError: a structure that no engine can compute.
         UnseenError: elements, charges or multiplicities that are not in ``allow``.
     """
+    if unknown := sorted({*allow} - {*KINDS, UNITS}):
+        expected = f"allow: any of {', '.join((*KINDS, UNITS))}"
+        raise OptionError(expected, ", ".join(unknown), "Drop the rest, or spell it so.")
     for number, structure in enumerate(structures):
         require_sound(structure, where=f"structure {number}")
         start.refuse(structure, allow={"levels", *allow} - {UNITS})
