@@ -32,7 +32,7 @@ def drawn(monkeypatch) -> list[int]:
     counts: list[int] = []
 
     def configurations(
-        model: object, structures: list[Structure], count: int, *, temperature: float, seed: int
+        model: object, structures: list[Structure], count: int, *, seed: int, **options: object
     ) -> list[Structure]:
         counts.append(count)
         name = molecule_of(structures[0])

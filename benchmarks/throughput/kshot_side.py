@@ -1,13 +1,16 @@
 """What kshot does in a second, of one size; see ``run.py``.
 
-Every program is compiled before anything is measured, several at a time.
+Programs are compiled before anything is measured, several at a time; what is not ready when more
+than half of the time has gone is left out.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import NamedTuple
 
@@ -22,11 +25,13 @@ import sizes
 from kshot.atoms import Labelled, Labels, Structure
 from kshot.atoms.graph import Graph, Size, graph, rung
 from kshot.core import trees
+from kshot.core.errors import ModelFileError
 from kshot.potentials import EnergyForces, Packed, Potential, energy_and_forces, potentials
 from kshot.potentials.mace_torch import convert, read_export
 from kshot.potentials.packed import Piece, pack, pieces
 
 MIB = 2**20
+TRACING, COMPILING = 0.5, 0.65  # parts of the time after which no more is begun, waited for
 
 
 class Planned(NamedTuple):
@@ -47,7 +52,7 @@ class Side:
     """A potential, its parameters and what it is measured on."""
 
     def __init__(self, given: problem.Problem, options) -> None:
-        self.given, self.options = given, options
+        self.given, self.options, self.begun = given, options, time.monotonic()
         self.potential, self.params = network(given, options)
         self.count = trees.count(self.params)
 
@@ -65,6 +70,8 @@ class Side:
     def plan(self, compilers: ThreadPoolExecutor, about: dict, make: Callable) -> Planned:
         """Return a measurement; a failure to trace is kept for later."""
         try:
+            if time.monotonic() > self.begun + TRACING * self.options.limit:
+                raise TimeoutError("no time left")
             lowered, measure = make()
         except Exception as error:  # noqa: BLE001 - it becomes a row
             future: Future = Future()
@@ -157,10 +164,10 @@ class Side:
 def network(given: problem.Problem, options) -> tuple[Potential, dict]:
     """Return the potential and its parameters: mace-torch's, if it wrote them."""
     if options.weights and options.weights.exists():
-        with jax.default_device(jax.devices("cpu")[0]):
-            found = convert(read_export(options.weights))
-        params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float32), found.params)
-        return found.potential, params
+        try:
+            return imported(options)
+        except ModelFileError as error:
+            print(f"weights of its own: {error}", file=sys.stderr, flush=True)
     made = potentials.get("mace")(
         given.elements,
         size="small",
@@ -169,6 +176,14 @@ def network(given: problem.Problem, options) -> tuple[Potential, dict]:
         config=sizes.fields(options.size),
     )
     return made, made.init(jax.random.key(0))
+
+
+def imported(options) -> tuple[Potential, dict]:
+    """Return the potential with the parameters that mace-torch drew."""
+    with jax.default_device(jax.devices("cpu")[0]):
+        found = convert(read_export(options.weights))
+    params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float32), found.params)
+    return found.potential, params
 
 
 def packed(given: problem.Problem, cutoff: float, batch: int) -> list[Packed]:
@@ -235,10 +250,21 @@ def main() -> None:
     version = {"jax": jax.__version__, "device": device.device_kind}
     measuring.say(what="device", platform=device.platform, **version)
     side = Side(problem.read(options.problem), options)
-    with ThreadPoolExecutor(options.compilers) as compilers:
-        everything = list(side.planned(compilers))
+    compilers = ThreadPoolExecutor(options.compilers)
+    everything = list(side.planned(compilers))
+    left = side.begun + COMPILING * options.limit - time.monotonic()
+    wait([planned.program for planned in everything], max(left, 0.0))
+    compilers.shutdown(wait=False, cancel_futures=True)
     for planned in everything:
-        measuring.attempt(lambda p=planned: p.measure(p.program.result()), **planned.about)
+        measuring.attempt(partial(measured, planned), **planned.about)
+    os._exit(0)  # a compiler that is still at work cannot be stopped otherwise
+
+
+def measured(planned: Planned) -> dict:
+    """Return the row of a measurement whose program is ready."""
+    if planned.program.cancelled() or not planned.program.done():
+        raise TimeoutError("not compiled in time")
+    return planned.measure(planned.program.result())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, nargs="*", default=[])
     parser.add_argument("--molecules", nargs="*", default=[], help="of molecular dynamics")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds of the process")
     parser.add_argument("--weights", type=Path, help="an npz: mace-torch writes, kshot reads it")
     parser.add_argument("--tf32", action="store_true", help="matrix products in TF32")
     return parser

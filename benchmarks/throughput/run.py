@@ -32,6 +32,7 @@ CONTESTANTS = {
     "kshot": ("kshot_side.py",),
     "mace-torch + cuEquivariance": ("torch_side.py", "--cueq"),
 }
+COMPILES = 2.0  # times as much time as the others: for kshot, which compiles
 PACKAGES = (
     "jax", "mlip", "e3j", "torch", "mace-torch", "e3nn",
     "cuequivariance", "cuequivariance-torch", "cuequivariance-ops-torch-cu13",
@@ -52,8 +53,7 @@ def main() -> None:
         say(f"{time.monotonic() - begun:.0f} s: problem written")
         for place, (size, contestant) in enumerate(jobs):
             left = options.limit - (time.monotonic() - begun)
-            # twice an equal share: what one does not take the others may.
-            share = left * 2 / (len(jobs) - place + 1)
+            share = left * part_of([contestant for _, contestant in jobs[place:]])
             say(f"{time.monotonic() - begun:.0f} s: {contestant}, {size}, {share:.0f} s at most")
             rows += [
                 {"contestant": contestant} | row
@@ -61,6 +61,15 @@ def main() -> None:
             ]
             write(options, rows, time.monotonic() - begun)
     say(f"{time.monotonic() - begun:.0f} s: {options.out / 'results.md'}")
+
+
+def part_of(waiting: list[str]) -> float:
+    """Return what part of the time left the first of those waiting may take.
+
+    Half as much again as its share: what it does not take, the others may. The last takes all.
+    """
+    weights = [COMPILES if contestant == "kshot" else 1.0 for contestant in waiting]
+    return 1.5 * weights[0] / (sum(weights) + 0.5 * weights[0])
 
 
 def parsed() -> argparse.Namespace:
@@ -73,6 +82,8 @@ def parsed() -> argparse.Namespace:
         "--molecules", nargs="*", choices=sizes.MOLECULES, default=list(sizes.MOLECULES)
     )
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--md-sizes", nargs="*", choices=sizes.SIZES, default=list(sizes.SIZES))
+    parser.add_argument("--own-weights", action="store_true", help="kshot imports none: faster")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of all together")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
@@ -93,7 +104,7 @@ def measured(
     rows: list[dict] = []
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command(options, folder, size, contestant),
+            command(options, folder, size, contestant, share),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -119,21 +130,25 @@ def measured(
     return rows + [row | {"missing": why} for row in lacking]
 
 
-def command(options: argparse.Namespace, folder: Path, size: str, contestant: str) -> list[str]:
+def command(
+    options: argparse.Namespace, folder: Path, size: str, contestant: str, share: float
+) -> list[str]:
     """Return the command of one process."""
     script, *more = CONTESTANTS[contestant]
     python = sys.executable if contestant == "kshot" else options.torch
     given = [python, str(HERE / script), str(folder / "problem.npz"), "--size", size, *more]
-    given += ["--seconds", str(options.seconds)]
-    given += ["--weights", str(folder / f"{size.replace(' ', '-')}.npz")]
-    given += ["--batches", *map(str, options.batches), "--molecules", *options.molecules]
+    given += ["--seconds", str(options.seconds), "--limit", f"{share:.0f}"]
+    if not options.own_weights:
+        given += ["--weights", str(folder / f"{size.replace(' ', '-')}.npz")]
+    given += ["--batches", *map(str, options.batches), "--molecules"]
+    given += options.molecules if size in options.md_sizes else []
     return given + (["--tf32"] if options.tf32 else [])
 
 
 def expected(options: argparse.Namespace, size: str, contestant: str) -> list[dict]:
     """Return what one process is to measure."""
     rows = [{"what": "train", "size": size, "batch": batch} for batch in options.batches]
-    for molecule in options.molecules:
+    for molecule in options.molecules if size in options.md_sizes else []:
         about = {"what": "md", "size": size, "molecule": molecule}
         several = (1, sizes.REPLICAS) if molecule == sizes.MOLECULES[0] else (1,)
         ways = [("scan" if contestant == "kshot" else "bare loop", count) for count in several]
