@@ -1,11 +1,12 @@
 """Models of mace-torch: the same energies and forces; what cannot be represented is refused.
 
-The reference is a model of mace-torch 0.3.16 with random weights, and its energy and forces of a
-displaced acetamide, in float64.
+The references are models of mace-torch 0.3.16 with random weights, as numbers and as the file that
+``torch.save`` wrote, and their energies and forces of a displaced acetamide, in float64.
 """
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import jax
@@ -21,11 +22,13 @@ from kshot.atoms.graph import graph
 from kshot.cli.main import app
 from kshot.core.errors import InputError, ModelFileError
 from kshot.potentials import energy_and_forces
-from kshot.potentials.mace_torch import convert, from_arrays, read_export
-from kshot.potentials.mace_torch.export import read_model
+from kshot.potentials.mace_torch import convert, from_arrays, read_export, read_saved
 from kshot.potentials.mace_torch.exported import sizes
+from kshot.potentials.model_file import load
 
-REFERENCE = Path(__file__).parent / "data" / "mace_torch_reference.npz"
+DATA = Path(__file__).parent / "data"
+REFERENCE = DATA / "mace_torch_reference.npz"
+SAVED, OF_SAVED = DATA / "mace_tiny.model", DATA / "mace_tiny_reference.npz"
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +77,6 @@ def test_tables_in_single_precision_are_recognised(stored):
 
 
 def test_an_imported_model_is_a_model_file(stored, tmp_path):
-    from kshot.potentials.model_file import load
-
     out = tmp_path / "imported.kshot"
     done = CliRunner().invoke(
         app, ["import-mace", str(REFERENCE), "-o", str(out), "--dtype", "float64"]
@@ -126,19 +127,57 @@ def _spring() -> None:
     Trap.opened = True
 
 
-def test_a_pickle_is_not_opened_unless_it_is_trusted(tmp_path, monkeypatch):
+def test_a_pickle_is_read_and_never_run(tmp_path):
     file = tmp_path / "trained.model"
     file.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(PermissionError, match="--trust-pickle"):
-        read_model(file, trust_pickle=False)
-    call = ["import-mace", str(file), "-o", str(tmp_path / "x.kshot")]
-    refused = CliRunner().invoke(app, call)
-    assert isinstance(refused.exception, InputError)
-    assert "--trust-pickle" in str(refused.exception)
-    monkeypatch.setattr("kshot.cli.import_mace.find_spec", lambda name: None)
-    without = CliRunner().invoke(app, [*call, "--trust-pickle"])
-    assert "export.py" in str(without.exception)
+    with zipfile.ZipFile(tmp_path / "zipped.model", "w") as archive:
+        archive.writestr("zipped/data.pkl", pickle.dumps(Trap(), protocol=2))
+        archive.writestr("zipped/byteorder", "little")
+    for name in ("trained.model", "zipped.model"):
+        with pytest.raises(ModelFileError):
+            read_saved(tmp_path / name)
     assert not Trap.opened
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_model_file_of_mace_torch_gives_its_energies_and_forces():
+    converted, check = convert(read_saved(SAVED)), dict(np.load(OF_SAVED))
+    structure = Structure(check["acetamide/numbers"], check["acetamide/positions"])
+    params = jax.tree.map(jnp.asarray, converted.params)
+    energy, forces = energy_and_forces(
+        converted.potential, params, graph(structure, converted.potential.cutoff)
+    )
+    whole = float(energy) + sum(converted.e0s[int(z)] for z in structure.numbers)
+    np.testing.assert_allclose(whole, check["acetamide/energy"][0], atol=1e-7)
+    np.testing.assert_allclose(forces, check["acetamide/forces"], atol=1e-7)
+
+
+def test_a_model_file_becomes_a_model_of_kshot(tmp_path):
+    out = tmp_path / "tiny.kshot"
+    result = CliRunner().invoke(app, ["import-mace", str(SAVED), "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "MACE of H, C, N, O, cutoff 4.5" in result.stdout
+    assert load(out).record["imported"]["file"] == "mace_tiny.model"
+
+
+def test_a_file_of_another_class_is_refused_by_its_name(tmp_path):
+    with pytest.raises(ModelFileError, match=r"ScaleShiftMACE; got so3krates_torch.*SO3LR"):
+        read_saved(DATA / "so3lr_random.model")
+    gone = CliRunner().invoke(app, ["import-mace", str(tmp_path / "no.model"), "-o", "x.kshot"])
+    assert isinstance(gone.exception, InputError)
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_a_damaged_model_file_is_refused_or_read(tmp_path_factory, place, byte):
+    whole = bytearray(SAVED.read_bytes())
+    whole[place % len(whole)] = byte
+    file = tmp_path_factory.mktemp("damaged") / "tiny.model"
+    file.write_bytes(bytes(whole))
+    try:
+        read_saved(file)
+    except ModelFileError as error:
+        assert "expected" in str(error)  # noqa: PT017
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,5 +1,6 @@
 """A start trained on a file of labelled frames: who trains, who validates, what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from kshot.atoms import Fingerprint, Labelled
 from kshot.atoms.files import write
 from kshot.core.errors import DataError
+from kshot.fewshot.batches import batches
 from kshot.labelers import labeler
+from kshot.meta.fingerprint import describe
 from kshot.pipeline.config import FamiliesConfig, parse_config
 from kshot.pipeline.train import read_data, train
+from kshot.potentials.packed import pieces
 from methanol import METHANOL
 
 LEVEL = Fingerprint("tests", "1", "analytic")
@@ -79,3 +83,13 @@ def test_a_start_comes_of_a_file(file: Path, tmp_path: Path):
     model = train(config, tmp_path / "training", say=lambda _: None)
     assert model.record["families"] == sorted(FAMILIES)
     assert not (tmp_path / "data").exists()
+
+
+def test_other_frames_are_another_run(file: Path):
+    families = read_data(file, LISTS, LEVEL).training
+    held = {name: pieces(part, 4.5, np.zeros(len(part))) for name, part in families.items()}
+    moved = {**held, "ketal": [*held["ketal"][:-1], held["ketal"][-1]._replace(energy=1.0)]}
+    stream, same, other = (batches(part, 2, 4.5, "float32") for part in (held, dict(held), moved))
+    assert describe(stream) == describe(same)
+    assert describe(stream) != describe(other)
+    assert len(json.dumps(describe(stream))) < 1000  # a description of frames grows with them

@@ -16,7 +16,7 @@ torch.serialization.add_safe_globals([slice])  # e3nn 0.4.4 loads its constants 
 sys.path.insert(0, str(Path(__file__).parents[3] / "src" / "kshot" / "potentials" / "mace_torch"))
 
 from e3nn import o3
-from export import exported, read_model
+from export import exported
 from mace.modules import ScaleShiftMACE, interaction_classes
 
 
@@ -52,7 +52,7 @@ def blank(sizes: str, model: str, out: str) -> None:
 
 def fill(model: str, state: str, out: str) -> None:
     """Write a model with another state."""
-    made = read_model(Path(model), trust_pickle=True)
+    made = loaded(model)
     with np.load(state) as held:
         made.load_state_dict({name: torch.as_tensor(value) for name, value in held.items()})
     torch.save(made, out)
@@ -60,7 +60,12 @@ def fill(model: str, state: str, out: str) -> None:
 
 def arrays(model: str, out: str) -> None:
     """Write a model as arrays."""
-    np.savez(out, **exported(read_model(Path(model), trust_pickle=True)))
+    np.savez(out, **exported(loaded(model)))
+
+
+def loaded(model: str) -> torch.nn.Module:
+    """Return a model that this file, or mace_run_train under it, has just written."""
+    return torch.load(model, map_location="cpu", weights_only=False).double()
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ ORDERS = {b"little": "<", b"big": ">"}
 TENSORS = {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"}
 PARAMETERS = {"torch._utils._rebuild_parameter"}
 DICTS = {"collections.OrderedDict"}
+GRAPHS = {"torch.fx.graph_module.reduce_graph_module"}
+"""Modules that PyTorch made of a graph: what they are stands in what they would be made of."""
 
 
 class Module(NamedTuple):
@@ -99,7 +101,7 @@ def module(saved: Any) -> Module:  # noqa: ANN401 - what a file held
 
 
 def _module(saved: Any, depth: int, left: list[int]) -> Module:  # noqa: ANN401
-    state = saved.state if isinstance(saved, Record) else None
+    state = _state(saved)
     parts = ("_parameters", "_buffers", "_modules")
     if not isinstance(state, dict) or not all(isinstance(state.get(p), dict) for p in parts):
         got = str(saved.kind)[:80] if isinstance(saved, Record) else type(saved).__name__
@@ -116,6 +118,13 @@ def _module(saved: Any, depth: int, left: list[int]) -> Module:  # noqa: ANN401
         tensors={str(n): t for n, t in tensors.items() if isinstance(t, np.ndarray)},
         children={str(n): _module(m, depth + 1, left) for n, m in children if m is not None},
     )
+
+
+def _state(saved: Any) -> Any:  # noqa: ANN401
+    """Return what a module holds, by name; None of what is no module."""
+    if not isinstance(saved, Record):
+        return None
+    return saved.args[0] if str(saved.kind) in GRAPHS and saved.args else saved.state
 
 
 class _Storage(NamedTuple):

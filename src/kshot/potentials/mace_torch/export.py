@@ -1,55 +1,18 @@
-"""Write a mace-torch model as numbers: an npz of its state, with its hyper-parameters as JSON.
+"""A mace-torch model in memory as numbers: arrays of its state, with its hyper-parameters as JSON.
 
-This file runs in the environment that has mace-torch, and needs nothing of kshot:
-
-    python export.py trained.model -o trained.npz --trust-pickle
-
-A mace-torch model is a pickle, and opening a pickle can run any code that its author put there. So
-nothing is opened without ``--trust-pickle``. The npz holds arrays and text only: whoever gets that
-needs to trust nobody.
+This file runs in the environment that has mace-torch, and needs nothing of kshot. A model in a file
+needs none of it: `kshot.potentials.mace_torch.saved` reads that without PyTorch.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FORMAT = "kshot mace-torch export"
 VERSION = 1
-WARNING = (
-    "{file} is a pickle: opening it can run code that its author put there. You said that you"
-    " trust it (--trust-pickle)."
-)
-
-
-def read_model(file: Path, *, trust_pickle: bool) -> Any:  # noqa: ANN401 - torch is in the user's environment only
-    """Return the model in a mace-torch file, on the CPU and in float64.
-
-    Args:
-        file: what ``torch.save(model)`` wrote, such as ``trained.model``.
-        trust_pickle: whether the user trusts the file's author with their account.
-
-    Raises:
-        PermissionError: ``trust_pickle`` is false; nothing was opened.
-        TypeError: the file holds something other than a model.
-    """
-    if not trust_pickle:
-        what = f"{file} is a pickle, and can run code when it is opened: only with --trust-pickle"
-        raise PermissionError(what)
-    sys.stderr.write(WARNING.format(file=file) + "\n")
-    torch: Any = importlib.import_module("torch")
-    torch.serialization.add_safe_globals([slice])  # e3nn 0.4.4 loads its constants so, on import
-    model = torch.load(file, map_location="cpu", weights_only=False)
-    if not isinstance(model, torch.nn.Module):
-        what = f"{file} holds a {type(model).__name__}, not a model: give the .model file, which"
-        raise TypeError(f"{what} mace_run_train writes at its end, not a checkpoint of weights")
-    return model.double()
 
 
 def exported(model: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 - a torch module
@@ -108,27 +71,3 @@ def hyper_parameters(model: Any) -> dict[str, Any]:  # noqa: ANN401 - torch is n
 def _correlations(product: Any) -> list[int]:  # noqa: ANN401
     """Return the correlation order of each irrep of a product basis."""
     return [len(one.weights) + 1 for one in product.symmetric_contractions.contractions]
-
-
-def main() -> None:
-    """Export one file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("file", type=Path, help="a mace-torch model, such as trained.model")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the npz to write")
-    parser.add_argument("--trust-pickle", action="store_true", help="let the file run its code")
-    parser.add_argument("--force", action="store_true", help="replace an output that is there")
-    options = parser.parse_args()
-    output = options.output.with_suffix(".npz")
-    if output.exists() and (not options.force or output.samefile(options.file)):
-        parser.exit(2, f"{output} exists: name another, or add --force if it is not the input\n")
-    try:
-        model = read_model(options.file, trust_pickle=options.trust_pickle)
-    except (PermissionError, TypeError) as error:
-        parser.exit(2, f"{error}\n")
-    arrays: dict[str, Any] = exported(model)
-    np.savez_compressed(output, **arrays)
-    sys.stdout.write(f"wrote {output}\n")
-
-
-if __name__ == "__main__":
-    main()

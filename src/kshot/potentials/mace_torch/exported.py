@@ -18,7 +18,7 @@ ENVELOPE = 5  # the power of mlip's polynomial envelope
 FIRST = {"RealAgnosticInteractionBlock": False, "RealAgnosticResidualInteractionBlock": True}
 LATER = "RealAgnosticResidualInteractionBlock"
 LARGEST = 1 << 31  # bytes: the largest published models take a tenth of it
-EXPECTED, AGAIN = "an npz that export.py wrote", "Export the model again."
+EXPECTED, AGAIN = "an npz of an exported model", "Export the model again."
 REMEDY = "mlip's MACE has no counterpart of it; kshot cannot import this model."
 
 
