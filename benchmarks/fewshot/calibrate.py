@@ -43,9 +43,9 @@ def main() -> None:
     shots = np.array([run["k"] for run in runs])
     lines = [HEAD.format(names=", ".join(sorted(set(families))))]
     for kind in ("energy", "forces"):
-        features, base, reported, true = arrays(runs, kind)
-        weights = np.linalg.lstsq(features, true - base, rcond=None)[0]
-        off = base - true + left_out(features, true - base, families)
+        features, reported, true = arrays(runs, kind)
+        weights = np.linalg.lstsq(features, true - reported, rcond=None)[0]
+        off = reported - true + left_out(features, true - reported, families)
         low, high = np.exp(-np.quantile(off, (0.95, 0.05)))
         print(f"{kind}: weights {np.round(weights, 3)}, low {low:.2f}, high {high:.2f}")
         for words, ratio in (("cross-validated", reported - true), ("expected", off)):
@@ -67,7 +67,7 @@ def read_runs(folder: Path, name: str) -> list[dict]:
 
 
 def arrays(runs: list[dict], kind: str) -> tuple[np.ndarray, ...]:
-    """Return features, what they correct, cross-validated and true errors, as logarithms."""
+    """Return features, and cross-validated and true errors as logarithms."""
     from kshot.fewshot.expected import energy_features, force_features
     from kshot.fewshot.least_squares import Score
 
@@ -75,11 +75,11 @@ def arrays(runs: list[dict], kind: str) -> tuple[np.ndarray, ...]:
     true = np.log([run[kind] for run in runs])
     if kind == "forces":
         features = np.array([force_features(run["k"]) for run in runs])
-        return features, np.log(cv[:, 1]), np.log(cv[:, 1]), true
+        return features, np.log(cv[:, 1]), true
     features = np.array(
         [energy_features(Score(*run["cv"]), run["k"], float(run["atoms"])) for run in runs]
     )
-    return features, np.log(cv[:, 0]), np.log(cv[:, 0]), true
+    return features, np.log(cv[:, 0]), true
 
 
 def left_out(features: np.ndarray, target: np.ndarray, families: np.ndarray) -> np.ndarray:
