@@ -1,7 +1,7 @@
 # Every target works on a machine that has nothing but make and Python 3.11 or newer.
 PYTHON ?= python3
 JOBS ?= 2   # test processes; XLA compiles on several threads already, so more than the cores does not pay
-ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--family penam"
+ARGS ?=     # passed on: make test ARGS="-k ridge", make demo ARGS="--engine gfn2"
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,8 +18,8 @@ COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --universal --python-ve
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime  ## the main job: 30 labels of a new molecule, a potential, dynamics; leaves a report
-	$(BIN)/python -m kshot.demo $(ARGS)
+demo: $(VENV)/.runtime  ## the main job: 10 labels of DFT, a foundation model adapted, dynamics; leaves a report
+	KSHOT_DATA=.cache/data $(BIN)/python -m kshot.demo $(ARGS)
 
 test: $(VENV)/.runtime $(SO3LR)  ## every test, the slow ones and the printed examples included
 	$(PYTEST) $(ARGS)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kshot.atoms import Labelled, Labels
-from kshot.demo.__main__ import standing
+from kshot.demo.plan import PLANS, standing, with_start
 from kshot.pipeline.evaluate import compare
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
@@ -50,3 +50,15 @@ def test_a_constant_in_the_energies_of_test_frames_is_an_error():
     ]
     assert compare({"model": model}, exact).errors["model"].energy == pytest.approx(0, abs=1e-6)
     assert compare({"model": model}, shifted).errors["model"].energy == pytest.approx(2.0)
+
+
+def test_without_an_index_the_shipped_start_is_adapted_and_this_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("KSHOT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    said: list[str] = []
+    plan = with_start(PLANS["dft"], said.append)
+    assert plan == PLANS["dft"]._replace(start="bio-small")
+    assert "cannot be had" in said[-1]
+    assert with_start(PLANS["gfn2"], said.append) == PLANS["gfn2"]
+    assert len(said) == 2

@@ -98,6 +98,7 @@ def _tell(done: Done, output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from kshot.pipeline.levels import levels_sentence
     from kshot.pipeline.page import extrapolated, forgotten, sentence
 
     record = done.record
@@ -114,7 +115,12 @@ def _tell(done: Done, output: Path) -> None:
         cells = ("{:.1f} ({:.1f})".format(*energies), "{:.0f} ({:.0f})".format(*forces))
         table.add_row(candidate["method"], *cells, ", ".join(marks))
     Console().print(table)
-    for line in (sentence(record), *extrapolated(record), *forgotten(record)):
+    for line in (
+        sentence(record),
+        levels_sentence(record),
+        *extrapolated(record),
+        *forgotten(record),
+    ):
         typer.echo(line)
     for note in record["notes"]:
         typer.echo(f"note: {note}")

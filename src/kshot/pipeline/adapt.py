@@ -16,6 +16,7 @@ from kshot.core.outputs import claim_outputs
 from kshot.core.whole import whole
 from kshot.fewshot.adapt import Adapted, adapt, parts
 from kshot.pipeline.budget import Supply, within_budget
+from kshot.pipeline.levels import level_of, shifts
 from kshot.pipeline.preflight import FEWEST as LEAST
 from kshot.pipeline.preflight import check_labels, check_structures, read_input
 from kshot.pipeline.request import Request
@@ -51,6 +52,7 @@ def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) ->
     outputs = (request.out, request.labels)
     claim_outputs(outputs, inputs=needed(request), force=request.force)
     start = load(path)
+    say(f"start {path.stem}: predicts {level_of(start) or 'an unknown level of theory'}")
     given, bare = read_input(request.input, request.stated, say)
     check_structures(start, [one.structure for one in given] + bare, request.allow)
     if request.budget is not None and len(given) >= LEAST:  # before anything is paid for
@@ -107,6 +109,8 @@ def _record(
         "labels_bought": supply.bought,
         "failures": supply.failures,
         "level": str(fingerprints[0]) if fingerprints else "",
+        "start_level": level_of(start),
+        "shifts_eV": shifts(start, adapted.model, supply.labelled),
         "temperature": request.temperature,
         "seed": request.seed,
         "seconds": round(seconds, 2),

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from kshot.atoms import Labelled, Structure
+from kshot.atoms import Labelled
 from kshot.core.errors import DataError
 from kshot.core.units import KCAL_PER_MOL
-from kshot.potentials.coverage import Coverage
+from kshot.pipeline.levels import unlike_levels
 from kshot.potentials.model import Model
 
 
@@ -85,27 +85,28 @@ def evaluate(
         rms(ours - theirs),
         float(np.abs(ours - theirs).mean()),
         _cosine(ours, theirs),
-        *_beside_the_shots(model.coverage, [one.structure for one in labelled]),
+        *_beside_the_shots(model, labelled),
     )
 
 
 def _beside_the_shots(
-    coverage: Coverage | None, frames: Sequence[Structure]
+    model: Model, labelled: Sequence[Labelled]
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return how many frames were adapted to, how many leave the shots, and this in words."""
+    """Return how many frames were adapted to, how many leave the shots, and what to know first."""
+    coverage, frames = model.coverage, [one.structure for one in labelled]
+    warnings = unlike_levels(model, labelled)
     if coverage is None:
-        return 0, 0, ()
+        return 0, 0, tuple(warnings)
     seen = sum(coverage.has_seen(frame) for frame in frames)
     ways = [departures for frame in frames if (departures := coverage.departures(frame))]
-    told = []
     if seen:
         text = "the model was adapted to them, and their errors are no test"
-        told.append(f"{seen} of {len(frames)} frames were seen in adaptation: {text}")
+        warnings.append(f"{seen} of {len(frames)} frames were seen in adaptation: {text}")
     for kind in dict.fromkeys(way.kind for departures in ways for way in departures):
         words = [way.words for departures in ways for way in departures if way.kind == kind]
         example = f"; first: {words[0]}"
-        told.append(f"{len(words)} of {len(frames)} frames leave the shots by {kind}{example}")
-    return seen, len(ways), tuple(told)
+        warnings.append(f"{len(words)} of {len(frames)} frames leave the shots by {kind}{example}")
+    return seen, len(ways), tuple(warnings)
 
 
 class Errors(NamedTuple):

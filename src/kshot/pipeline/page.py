@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kshot.pipeline.adapt import Done
+from kshot.pipeline.levels import levels_sentence
 
 MEV = 1e3
+PROVENANCE = (
+    *("start", "start_level", "start_digest", "input", "level", "labels", "shifts_eV", "seed"),
+    "versions",
+)
 ENDS = ("", "_low", "_high")  # of the names of an error and of the ends of its interval
 
 
@@ -17,7 +22,9 @@ def page_record(done: Done) -> dict[str, Any]:
     record = done.record
     page: dict[str, Any] = {
         "title": f"{Path(record['input']).stem}: {record['labels']} labels",
-        "summary": "\n".join([sentence(record), *extrapolated(record), *record["notes"]]),
+        "summary": "\n".join(
+            [sentence(record), levels_sentence(record), *extrapolated(record), *record["notes"]]
+        ),
         "methods": [
             {
                 "name": candidate["method"],
@@ -35,10 +42,7 @@ def page_record(done: Done) -> dict[str, Any]:
             }
             for point in record["curve"]
         ],
-        "provenance": {
-            name: record[name]
-            for name in ("start", "start_digest", "input", "level", "labels", "seed", "versions")
-        },
+        "provenance": {name: record[name] for name in PROVENANCE},
     }
     if drift := record["drift"]:
         page["forgetting"] = {
