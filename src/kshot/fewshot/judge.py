@@ -20,8 +20,8 @@ from kshot.core.seeds import named_generator
 from kshot.core.side_by_side import side_by_side
 from kshot.fewshot.jacobian import Rows
 from kshot.fewshot.least_squares import Fit, Gram, Score, Solved, places, score
-from kshot.fewshot.methods import Method, moved
-from kshot.fewshot.scales import promising
+from kshot.fewshot.methods import STEPS, Method, moved
+from kshot.fewshot.scales import CLEARLY, promising
 from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
 from kshot.potentials.model_predict import Pack, packs, predict_packs
@@ -32,6 +32,8 @@ LOST = 1e3  # eV, eV/Å: what a prediction is off by that is not finite; no othe
 MOST_SCALES = 6  # of a prior, that the true model is asked about
 PATIENCE = 2  # steps that together gain less than this of the logarithm of the errors are the last
 GAIN = 0.01
+TRIED_STEPS = 3  # to all labels: the first one may overshoot where the third has come back
+HOPELESS = 1.0  # of the logarithm of the errors, over the start's
 
 
 class Candidate(NamedTuple):
@@ -126,21 +128,55 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Judged:
 
     Leave-one-out of the linearised model says which scale of the prior to begin with;
     cross-validation of the true model goes down from there as long as that helps, or as long as
-    nothing is better than the start, and chooses the number of steps.
+    nothing is better than the start, and chooses the number of steps. A scale is too large, and
+    not cross-validated, if steps to all labels leave the true model worse on these than the start
+    is; it is too small, and ends the search, if even the linear model does clearly worse.
     """
     folds = folds_of(len(some.frames), seed)
     unmoved = shifted_only(some, folds).together
     best: Judged | None = None
-    for solved in itertools.islice(promising(problem, method.factors), MOST_SCALES):
+    scales = bearable(some, promising(problem, method.factors))
+    for solved in itertools.islice(scales, MOST_SCALES):
+        reached = unmoved if best is None else min(unmoved, best.candidate.error.together)
+        if reached < unmoved and solved.linear.together > reached + CLEARLY:
+            break
         errors = cross_validated(some, folds, fits(some, solved, method.steps, folds))
         steps = min(range(len(errors)), key=lambda step: errors[step].together)
         candidate = Candidate(method, solved.factor, steps + 1, errors[steps])
         if best is None or candidate.error.together < best.candidate.error.together:
             best = Judged(candidate, solved)
-        elif best.candidate.error.together < unmoved:
+        if reached < unmoved and candidate.error.together > reached - GAIN:
             break
     assert best is not None, "a method without factors"
     return best
+
+
+def bearable(some: Shots, scales: Iterator[Solved]) -> Iterator[Solved]:
+    """Leave out the scales, from the largest on, that overshoot; the last one is kept.
+
+    A scale overshoots if a few steps to all labels leave the true model worse on them than the
+    start is. To see that costs a prediction of each frame a step, cross-validation five.
+    """
+    rows, every = some.rows, np.arange(len(some.frames))
+    still = Fit(np.zeros(rows.jacobian.shape[1]), np.zeros(rows.counts.shape[1]))
+    shifted = with_shifts(rows, still, rows.residual, every)
+    start = score(rows, rows.residual + shifted_by(rows, shifted)).together
+    solved, within = None, False
+    for solved in scales:
+        if not within:
+            path = itertools.islice(steps_of(some, solved), TRIED_STEPS)
+            errors = itertools.takewhile(lambda error: error < start + HOPELESS, path)
+            within = len(reached := list(errors)) == TRIED_STEPS and reached[-1] < start + GAIN
+        if within:
+            yield solved
+    if solved is not None and not within:
+        yield solved
+
+
+def steps_of(some: Shots, solved: Solved) -> Iterator[float]:
+    """Yield the true model's error on all labels after each step to all of them."""
+    for [(fit, true)] in fits(some, solved, STEPS, [()]):
+        yield score(some.rows, true + shifted_by(some.rows, fit)).together
 
 
 def shifted_only(some: Shots, folds: Sequence[np.ndarray]) -> Score:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +130,7 @@ class Solved:
         inverse: of that; the labelled rows' block of C⁻¹.
         lower: Cholesky factor of the anchors' block of C.
         half: its inverse times the block between anchors and labelled rows.
+        blocks: Cholesky factors of blocks of the inverse, by the rows that fits have left out.
     """
 
     problem: Gram
@@ -138,6 +139,7 @@ class Solved:
     inverse: Float[np.ndarray, "rows rows"]
     lower: Float[np.ndarray, "anchors anchors"]
     half: Float[np.ndarray, "anchors rows"]
+    blocks: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def pull(self) -> Float[np.ndarray, "anchors rows"]:
@@ -174,6 +176,11 @@ class Solved:
             for move, shift in zip(moves, shifts, strict=True)
         ]
 
+    @functools.cached_property
+    def linear(self) -> Score:
+        """The errors on frames left out one at a time, if the model were linear."""
+        return score(self.problem.rows, self.left_out())
+
     def left_out(self) -> Float[np.ndarray, " rows"]:
         """Return the error on each frame of the fit to all others: exact for a linear model."""
         rows = self.problem.rows
@@ -193,8 +200,12 @@ class Solved:
     def _errors(
         self, gone: Int[np.ndarray, " left"], alpha: Float[np.ndarray, " rows"]
     ) -> Float[np.ndarray, " left"]:
-        """Return the errors on rows of the fit to all others."""
-        return _block_errors(self.inverse, gone, alpha)
+        """Return the errors on rows of the fit to all others; every step asks for the same rows."""
+        key = gone.tobytes()
+        if key not in self.blocks:
+            block = self.inverse[np.ix_(gone, gone)]
+            self.blocks[key] = scipy.linalg.cholesky(block, lower=True, check_finite=False)
+        return scipy.linalg.cho_solve((self.blocks[key], True), alpha[gone], check_finite=False)
 
 
 def gram(rows: Rows, prior: Prior, anchors: Rows | None = None, keep: float = 1.0) -> Gram:

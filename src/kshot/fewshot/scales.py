@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kshot.fewshot.least_squares import Gram, Solved, score
+from kshot.fewshot.least_squares import Gram, Solved
 
 FIRST = 1.0  # the scale that is tried first
 PATIENCE = 2  # scales in a row that do clearly worse, on the way down
@@ -26,7 +26,7 @@ def promising(problem: Gram, factors: Sequence[float]) -> Iterator[Solved]:
 
     def best_after(index: int) -> int:
         solved[index] = problem.solve(grid[index])
-        errors[index] = score(problem.rows, solved[index].left_out()).together
+        errors[index] = solved[index].linear.together
         return min(errors, key=errors.__getitem__)
 
     first = next((i for i, factor in enumerate(grid) if factor <= FIRST), len(grid) - 1)
