@@ -32,6 +32,7 @@ LOST = 1e3  # eV, eV/Å: what a prediction is off by that is not finite; no othe
 MOST_SCALES = 6  # of a prior, that the true model is asked about
 PATIENCE = 2  # steps that together gain less than this of the logarithm of the errors are the last
 GAIN = 0.01
+FAR = 0.5  # of that logarithm: what the linear model promises, and the true model does not reach
 TRIED_STEPS = 3  # to all labels: the first one may overshoot where the third has come back
 HOPELESS = 1.0  # of the logarithm of the errors, over the start's
 
@@ -130,7 +131,8 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Judged:
     cross-validation of the true model goes down from there as long as that helps, or as long as
     nothing is better than the start, and chooses the number of steps. A scale is too large, and
     not cross-validated, if steps to all labels leave the true model worse on these than the start
-    is; it is too small, and ends the search, if even the linear model does clearly worse.
+    is; it is too small, and ends the search, if even the linear model does clearly worse. That
+    model is an optimist, so far as it has been one at the best scale.
     """
     folds = folds_of(len(some.frames), seed)
     unmoved = shifted_only(some, folds).together
@@ -138,14 +140,16 @@ def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Judged:
     scales = bearable(some, promising(problem, method.factors))
     for solved in itertools.islice(scales, MOST_SCALES):
         reached = unmoved if best is None else min(unmoved, best.candidate.error.together)
-        if reached < unmoved and solved.linear.together > reached + CLEARLY:
+        optimist = best is not None and best.solved.linear.together < reached < unmoved
+        if optimist and solved.linear.together > reached + CLEARLY:
             break
         errors = cross_validated(some, folds, fits(some, solved, method.steps, folds))
         steps = min(range(len(errors)), key=lambda step: errors[step].together)
         candidate = Candidate(method, solved.factor, steps + 1, errors[steps])
         if best is None or candidate.error.together < best.candidate.error.together:
             best = Judged(candidate, solved)
-        if reached < unmoved and candidate.error.together > reached - GAIN:
+        near = solved.linear.together > reached - FAR
+        if reached < unmoved and candidate.error.together > reached - (GAIN if near else 0.0):
             break
     assert best is not None, "a method without factors"
     return best
@@ -157,10 +161,8 @@ def bearable(some: Shots, scales: Iterator[Solved]) -> Iterator[Solved]:
     A scale overshoots if a few steps to all labels leave the true model worse on them than the
     start is. To see that costs a prediction of each frame a step, cross-validation five.
     """
-    rows, every = some.rows, np.arange(len(some.frames))
-    still = Fit(np.zeros(rows.jacobian.shape[1]), np.zeros(rows.counts.shape[1]))
-    shifted = with_shifts(rows, still, rows.residual, every)
-    start = score(rows, rows.residual + shifted_by(rows, shifted)).together
+    rows = some.rows
+    start = score(rows, rows.residual + shifted_by(rows, unmoved_fit(some))).together
     solved, within = None, False
     for solved in scales:
         if not within:
@@ -181,14 +183,20 @@ def steps_of(some: Shots, solved: Solved) -> Iterator[float]:
 
 def shifted_only(some: Shots, folds: Sequence[np.ndarray]) -> Score:
     """Return the start's errors on frames left out, its energies shifted by the others."""
-    rows, every = some.rows, np.arange(len(some.frames))
-    still = Fit(np.zeros(rows.jacobian.shape[1]), np.zeros(rows.counts.shape[1]))
+    rows = some.rows
     errors = np.full(len(rows.frame), np.nan)
     for fold in folds:
         left = places(rows, fold)
-        fit = with_shifts(rows, still, rows.residual, np.setdiff1d(every, fold))
-        errors[left] = (rows.residual + shifted_by(rows, fit))[left]
+        errors[left] = (rows.residual + shifted_by(rows, unmoved_fit(some, fold)))[left]
     return score(rows, errors)
+
+
+def unmoved_fit(some: Shots, without: Sequence[int] | np.ndarray = ()) -> Fit:
+    """Return the fit that moves nothing but the shifts, to all labels or without some frames."""
+    rows = some.rows
+    still = Fit(np.zeros(rows.jacobian.shape[1]), np.zeros(rows.counts.shape[1]))
+    kept = np.setdiff1d(np.arange(len(some.frames)), without)
+    return with_shifts(rows, still, rows.residual, kept)
 
 
 def folds_of(count: int, seed: int) -> list[np.ndarray]:
