@@ -104,8 +104,8 @@ START = 0.0  # logarithms of errors, as those below
         ("nothing is better than the start", [-1.0, -0.9, -0.8], [0.4, 0.3, 0.2], 3),
     ],
 )
-def test_the_search_goes_down_as_long_as_a_scale_may_win(  # noqa: PLR0913 - a table
-    monkeypatch, some, why, linear, true, judged_scales
+def test_the_search_goes_down_as_long_as_a_scale_may_win(
+    monkeypatch, some, problem, why, linear, true, judged_scales
 ):
     score_of = lambda value: Score(float(np.exp(value)), float(np.exp(value)))  # noqa: E731
     scales = [
@@ -123,7 +123,7 @@ def test_the_search_goes_down_as_long_as_a_scale_may_win(  # noqa: PLR0913 - a t
     monkeypatch.setattr(judge, "fits", lambda *_: iter(()))
     monkeypatch.setattr(judge, "shifted_only", lambda *_: score_of(START))
     monkeypatch.setattr(judge, "cross_validated", cross_validated_as_told)
-    best = judged(some, METHOD, SimpleNamespace(), 0).candidate
+    best = judged(some, METHOD, problem, 0).candidate
     assert len(asked) == judged_scales, why
     assert best.error.together == pytest.approx(min(asked))
 
