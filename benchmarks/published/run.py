@@ -1,11 +1,12 @@
 """Every contestant on published DFT and coupled-cluster labels; run again, it goes on.
 
     python benchmarks/published/run.py FOLDER [--sets acac 3bpa ethanol aspirin] [--only closed]
+    python benchmarks/published/run.py FOLDER --start so3lr --only closed gfn2
 
 FOLDER has the published files, which are not part of kshot: README.md says where they are from, and
-how they are split. Writes a file per contestant and set into ``results/``, then ``results.md`` and
-``results.png``. Closed forms and GFN2 take minutes a draw; fine-tuning and scratch, at K = 20 and
-in three draws, hours.
+how they are split. Writes a file per contestant and set into ``START/results/``, then
+``results.md`` and ``results.png`` beside it. Closed forms and GFN2 take minutes a draw; fine-tuning
+and scratch, at K = 20 and in three draws, hours.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 KINDS = ("closed", "gfn2", "fine-tune", "scratch")
-SHOTS, DRAWS = (10, 20, 50), 5
+SHOTS, DRAWS = (5, 10, 20, 50), 5
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     use_compile_cache()
     pools = [published_pool(name, options.folder) for name in options.sets]
     start = load(start_path(options.start))
+    folder = HERE / Path(options.start).stem
     jobs = [
         closed_job(start),
         beside("gfn2", start, options.ledger),
@@ -47,17 +49,18 @@ def main() -> None:
         pools,
         Setting(SHOTS, options.draws),
         jobs,
-        HERE / "results",
+        folder / "results",
         say,
         keep_old=options.keep_old,
         only=() if options.tables else options.only,
     )
     about = [
-        "By `python benchmarks/published/run.py FOLDER`; [how, and from where](README.md). Labels:",
+        f"By `python benchmarks/published/run.py FOLDER --start {options.start}`;",
+        "[how, and from where](../README.md). Labels:",
         "; ".join(f"{name} {SETS[name].level}" for name in options.sets) + ".",
         "Scans have energies only: those are relative, each less the mean of its scan.",
     ]
-    write_tables(results, HERE, f"{options.start} on published labels", about)
+    write_tables(results, folder, f"{options.start} on published labels", about)
 
 
 def parsed() -> argparse.Namespace:
