@@ -4,6 +4,8 @@ Dtype promotion is strict here: a float32 value that meets a float64 one is an e
 silent cast. Printed examples run as a user would run them, with JAX's defaults.
 """
 
+import contextlib
+import ctypes
 import gc
 import os
 import random
@@ -39,6 +41,7 @@ def compiled_programs_go() -> Iterator[None]:
         kept._ready.clear()
     jax.clear_caches()
     gc.collect()
+    give_memory_back()
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
@@ -67,6 +70,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how much memory the largest test process took, and at which test."""
     most, test = max(PEAKS)
     terminalreporter.write_line(f"largest test process: {most:.0f} MB, at {test}")
+
+
+def give_memory_back() -> None:
+    """Hand freed memory to the system: glibc keeps what XLA's compiler has scattered it over."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def peak_mb() -> float:
