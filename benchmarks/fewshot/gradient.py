@@ -1,15 +1,12 @@
-"""Contestants that move by gradient steps until nothing is gained: fine-tuning, and from scratch.
+"""What contestants that move by gradient steps share: runs until nothing is gained, and shifts.
 
-Rates and weights are those that ``tune.py`` finds on development families; inside the K, a fifth
-says when to stop. Each row says where its run stopped and why.
+Inside the K, a fifth says when to stop. Each row says where its run stopped and why.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,33 +16,15 @@ from kshot.atoms import Labelled
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.anchors import drift
 from kshot.fewshot.descent import Descended, Descent, Recipe
-from kshot.fewshot.finetune import RECIPE
-from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
+from kshot.pipeline.study import ALLOW, Draw, Row, tested
 from kshot.potentials.model import Model
 
 SHOTS, DRAWS = (20,), 3  # what minutes a run allow
-FINE_TUNE = {"fine-tune, to convergence": RECIPE}
-SCRATCH = {"scratch, to convergence": Recipe(rate=1e-2, energy_weight=100.0)}
 
 
 def untrained(start: Model) -> Model:
     """Return what training from scratch begins with: the same whatever the start has learned."""
     return start.with_(params=start.potential.init(jax.random.key(1)), learned={})
-
-
-def fine_tune(start: Model) -> Job:
-    """Return fine-tuning a start as a job of a study."""
-    return _job("fine-tune", start, FINE_TUNE)
-
-
-def scratch(fresh: Model) -> Job:
-    """Return training from scratch as a job of a study."""
-    return _job("scratch", fresh, SCRATCH)
-
-
-def _job(name: str, model: Model, contestants: Mapping[str, Recipe]) -> Job:
-    run = partial(by_gradient, contestants)
-    return Job(name, model, run, shots=SHOTS, draws=DRAWS, sources=(Path(__file__),))
 
 
 def by_gradient(

@@ -7,7 +7,7 @@ another. From the values of before, one number is moved at a time, by half a dec
 decade (weights of energies), until both neighbours of what is best are worse: so no edge of a grid
 is ever chosen. Then a refit of all 20 by the same steps is held against what stopped early. Writes
 ``tuning.md`` as it grows, and what it is made of into ``development/tuning/``; the chosen values
-are constants in ``gradient.py`` and `kshot.fewshot.finetune`.
+are constants in ``contestants.py`` and `kshot.fewshot.finetune`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from gradient import DRAWS, FINE_TUNE, SCRATCH, by_gradient, shifted, told, untrained
+from contestants import FINE_TUNE, SCRATCH
+from gradient import DRAWS, by_gradient, shifted, told, untrained
 
 from kshot.atoms.files import read_labelled
 from kshot.fewshot.adapt import to_pieces
@@ -91,8 +92,8 @@ def main() -> None:
     use_compile_cache()
     start = load(start_path(options.start))
     contestants = {
-        "fine-tune": (start, *FINE_TUNE.values()),
-        "scratch": (untrained(start), *SCRATCH.values()),
+        "fine-tune": (start, FINE_TUNE),
+        "scratch": (untrained(start), SCRATCH),
     }
     pools = [
         pool_of(name, list(read_labelled(FRAMES / f"{name}.extxyz.xz")), TEST)

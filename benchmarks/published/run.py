@@ -24,7 +24,7 @@ def main() -> None:
     """Read the folder, run what has no result yet, and write the tables."""
     options = parsed()
     sys.path.insert(0, str(HERE.parent / "fewshot"))
-    from gradient import fine_tune, scratch, untrained
+    from contestants import fine_tune, scratch
     from sets import SETS, published_pool
 
     from kshot.core.cache import use_compile_cache
@@ -43,7 +43,7 @@ def main() -> None:
         closed_job(start),
         beside("gfn2", start, options.ledger),
         fine_tune(start),
-        scratch(untrained(start)),
+        scratch(start),
     ]
     results = run_study(
         pools,
