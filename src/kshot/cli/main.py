@@ -12,6 +12,7 @@ from kshot.cli import adapt, data, evaluate, families, families_build, ledger, m
 from kshot.cli.export import export
 from kshot.cli.import_mace import import_mace
 from kshot.cli.label import label
+from kshot.cli.md import md
 from kshot.core.errors import KshotError
 
 USER_ERROR = 2
@@ -34,6 +35,7 @@ app.add_typer(families.app, name="families")
 app.command("import-mace")(import_mace)
 app.command()(label)
 app.add_typer(ledger.app, name="ledger")
+app.command()(md)
 app.add_typer(models.app, name="models")
 app.add_typer(starts.app, name="starts")
 for verb in (train.resume, train.template, train.train, train.validate):
