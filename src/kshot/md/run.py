@@ -81,15 +81,15 @@ def run(
     files, engine = Files(out), Engine(structure, calculator, settings)
     for doubt in settings.doubts(engine.masses):
         say(doubt)
-    whose = _identity(structure, settings, model)
-    state = None if force else files.resume(whose)
+    identity = _identity(structure, settings, model)
+    state = None if force else files.resume(identity)
     if state is None:
         state = engine.begin()
-        files.begin(state, whose)
+        files.begin(state, identity)
     else:
         say(f"going on after step {state.step} of {settings.steps}")
         engine.go_on(state)
-    state, speed = _Run(structure, settings, files, engine, whose).go(state)
+    state, speed = _Run(structure, settings, files, engine, identity).go(state)
     return _summary(files, settings, state, speed)
 
 
@@ -102,10 +102,10 @@ class _Run:
         settings: Settings,
         files: Files,
         engine: Engine,
-        whose: dict[str, Any],
+        identity: dict[str, Any],
     ) -> None:
         self._structure, self._settings = structure, settings
-        self._files, self._engine, self._whose = files, engine, whose
+        self._files, self._engine, self._identity = files, engine, identity
         self._guard = Guard(structure, settings.temperature)
 
     def go(self, state: State) -> tuple[State, float | None]:
@@ -122,8 +122,8 @@ class _Run:
                 kelvin = self._engine.temperature(state.momenta)
                 advance(state.step - before.step, f"{kelvin:.0f} K")
                 if watch.is_time_to_keep(state.step):
-                    self._files.keep(state, self._whose)
-        self._files.keep(state, self._whose)
+                    self._files.keep(state, self._identity)
+        self._files.keep(state, self._identity)
         return state, watch.speed(state.step)
 
     def _moved(self, state: State) -> State:
@@ -139,7 +139,7 @@ class _Run:
             kelvin = self._engine.temperature(after.momenta)
             self._guard.require_sound(after.positions, after.forces, kelvin)
         except UnstableError as error:
-            self._files.keep(state, self._whose)
+            self._files.keep(state, self._identity)
             raise UnstableError(
                 f"at step {after.step}, {after.step * settings.timestep:g} fs: {error}. The last "
                 f"good state, of step {state.step}, is in {self._files.restart}. Adapt to more "
