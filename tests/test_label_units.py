@@ -29,6 +29,8 @@ def start():
 @pytest.fixture(scope="module")
 def honest(start) -> dict[str, tuple[list[Labelled], list[Labels]]]:
     """Labelled frames of development families at two levels, with what the start predicts."""
+    assert LEVEL, "no labelled frames: every test of them would pass"
+    assert DEVELOPMENT, "no labelled frames: every test of them would pass"
     sets, gfn2 = {}, labeler("gfn2")
     for path in LEVEL:
         frames = list(read_labelled(path))[:: max(1, 35 // MANY)][:MANY]

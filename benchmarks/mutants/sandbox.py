@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
-PARTS = ("src", "tests", "pyproject.toml")
+FRAMES = Path("benchmarks") / "fewshot"
+PARTS = (
+    *("src", "tests", "pyproject.toml"),
+    *(FRAMES / "level", FRAMES / "frames" / "development"),  # labelled frames that tests read
+)
 # without checks of annotations: they take most of the time, and no promise should rest on them.
 QUICKLY = ("-n", "0", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
 
