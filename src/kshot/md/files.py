@@ -23,7 +23,7 @@ from kshot.core.errors import OutputError
 from kshot.md.state import Restart, State, read_restart, write_restart
 
 COLUMNS = ("step", "time_fs", "potential_eV", "kinetic_eV", "temperature_K", "broken_bonds")
-TODO = "Name another file, or add --force (in Python: force=True) to begin anew."
+ANEW = "Name another file, or add --force (in Python: force=True) to begin anew."
 
 
 class Files(NamedTuple):
@@ -73,16 +73,16 @@ class Files(NamedTuple):
             return None
         if not self.restart.exists():
             got = f"{present[0]}, which exists"
-            raise OutputError("a new name, or a run that can go on", got, TODO)
+            raise OutputError("a new name, or a run that can go on", got, ANEW)
         restart = read_restart(self.restart)
         if other := [name for name in run if restart.run.get(name) != run[name]]:
             got = f"one of another {', '.join(other)} in {self.restart}"
-            raise OutputError("a run of the same settings", got, TODO)
+            raise OutputError("a run of the same settings", got, ANEW)
         for name, path in self.appended.items():
             size = restart.sizes.get(name, 0)
             path.touch()
             if path.stat().st_size < size:
-                raise OutputError("the whole of a run's files", f"{path} cut short", TODO)
+                raise OutputError("the whole of a run's files", f"{path} cut short", ANEW)
             os.truncate(path, size)
         return restart.state
 
