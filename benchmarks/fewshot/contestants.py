@@ -1,6 +1,6 @@
 """The contestants that move by gradient steps: fine-tuning, and from scratch, each with two ends.
 
-Rates and weights are those that ``tune.py`` finds on development families. A fifth of the K says
+Rates and weights are those of ``tuned.py``, found on development families. A fifth of the K says
 when to stop; the second end then takes the same steps on all K.
 """
 
@@ -18,9 +18,6 @@ from kshot.fewshot.descent import Descent, Recipe
 from kshot.pipeline.study import Draw, Job, Row, tested
 from kshot.potentials.model import Model
 
-FINE_TUNE = Recipe(rate=0.0316, energy_weight=100.0)
-SCRATCH = Recipe(rate=1e-2, energy_weight=1.0)
-
 
 class Contestant(NamedTuple):
     """A recipe, and how its two ends are called.
@@ -36,22 +33,23 @@ class Contestant(NamedTuple):
     recipe: Recipe
 
 
-def fine_tune(start: Model) -> Job:
+def fine_tune(start: Model, recipe: Recipe) -> Job:
     """Return fine-tuning a start as a job of a study."""
     names = ("fine-tune, to convergence", "fine-tune, refitted on all")
-    return _job("fine-tune", start, Contestant(*names, FINE_TUNE))
+    return _job("fine-tune", start, Contestant(*names, recipe))
 
 
-def scratch(start: Model) -> Job:
+def scratch(start: Model, recipe: Recipe) -> Job:
     """Return training from scratch as a job of a study; a start gives the architecture only."""
     names = ("scratch, to convergence", "scratch, refitted on all")
-    return _job("scratch", gradient.untrained(start), Contestant(*names, SCRATCH))
+    return _job("scratch", gradient.untrained(start), Contestant(*names, recipe))
 
 
 def _job(name: str, model: Model, contestant: Contestant) -> Job:
     sources = (Path(__file__), Path(gradient.__file__))
     run = partial(rows_of, contestant)
-    return Job(name, model, run, gradient.SHOTS, gradient.DRAWS, sources)
+    options = {"recipe": list(contestant.recipe)}
+    return Job(name, model, run, gradient.SHOTS, gradient.DRAWS, sources, options)
 
 
 def rows_of(contestant: Contestant, start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:

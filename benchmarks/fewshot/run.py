@@ -92,6 +92,7 @@ def study(
     """Run what has no result yet, and return all rows of the families."""
     from contestants import fine_tune, scratch
     from mace_torch.job import mace_torch
+    from tuned import FINE_TUNE, SCRATCH, recipe_of
 
     from kshot.atoms.files import read_labelled
     from kshot.pipeline.study import Setting, pool_of, run_study
@@ -99,13 +100,13 @@ def study(
     from kshot.potentials.model_file import load
     from kshot.potentials.model_starts import start_path
 
-    start = load(start_path(options.start))
+    start, known = load(start_path(options.start)), Path(options.start).stem
     paths = {name: HERE / "frames" / kind / f"{name}{SUFFIX}" for name in names}
     pools = [pool_of(name, list(read_labelled(path)), TEST) for name, path in paths.items()]
     jobs = [
         closed_job(start),
-        fine_tune(start),
-        scratch(start),
+        fine_tune(start, recipe_of(known, FINE_TUNE)),
+        scratch(start, recipe_of(known, SCRATCH)),
         mace_torch(start, options.torch),
     ]
     if only is None and not options.torch.exists():

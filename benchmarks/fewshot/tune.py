@@ -1,13 +1,15 @@
 """Rates and weights of gradient contestants, tuned on development families; it may be resumed.
 
     python benchmarks/fewshot/tune.py [--families uracil …] [--only scratch] [--draws 1]
+    python benchmarks/fewshot/tune.py --start so3lr --only fine-tune
 
-Families that no result is reported on: each has 20 shots of one trajectory, and errors are those of
-another. From the values of before, one number is moved at a time, by half a decade (rates) or a
-decade (weights of energies), until both neighbours of what is best are worse: so no edge of a grid
-is ever chosen. Then a refit of all 20 by the same steps is held against what stopped early. Writes
-``tuning.md`` as it grows, and what it is made of into ``development/tuning/``; the chosen values
-are constants in ``contestants.py`` and `kshot.fewshot.finetune`.
+Families that no result is reported on: each has 20 shots, and errors are those of another
+trajectory; a start of DFT labels is tuned on those of ``level/``. From the values of before, one
+number is moved at a time, to the next half a decade (rates) or decade (weights of energies), until
+both neighbours of what is best are worse: so no edge of a grid is ever chosen. Then a refit of all
+20 by the same steps is held against what stopped early. Writes ``tuning.md`` as it grows, and what
+it is made of into ``tuning/``, both in ``development/`` or ``development/START/``; the chosen
+values are in ``tuned.py`` and `kshot.fewshot.finetune`.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from contestants import FINE_TUNE, SCRATCH
 from gradient import DRAWS, by_gradient, shifted, told, untrained
+from tuned import FINE_TUNE, SCRATCH, recipe_of
 
 from kshot.atoms.files import read_labelled
 from kshot.fewshot.adapt import to_pieces
@@ -30,9 +32,8 @@ from kshot.pipeline.study import Draw, Job, Pool, Row, Setting, pool_of, run_stu
 from kshot.potentials.model import Model
 
 HERE = Path(__file__).parent
-FRAMES = HERE / "frames" / "development"
-FAMILIES = ("uracil", "side-chain-his")
-SHOTS, TEST, ASKED = 20, 40, "test-same"
+SHOTS, TEST = 20, 40
+SHIPPED = "bio-small"
 HALF_DECADE, DECADE = 10**0.5, 10.0
 EARLY, REFIT = "stopped early", "refitted"
 HEADS = (
@@ -76,13 +77,38 @@ class Score(NamedTuple):
 Table = dict[tuple[Recipe, str], Score]
 
 
+class Ground(NamedTuple):
+    """What a start is tuned on.
+
+    Args:
+        frames: a file of each family, by the place of its name.
+        families: their names.
+        asked: the test set whose errors count.
+    """
+
+    frames: str
+    families: tuple[str, ...]
+    asked: str
+
+    def pool(self, family: str) -> Pool:
+        """Return the frames of a family."""
+        path = HERE / self.frames.format(family)
+        return pool_of(family, list(read_labelled(path)), TEST)
+
+
+OWN_LEVEL = Ground(
+    "frames/development/{}.extxyz.xz", ("uracil", "side-chain-his"), asked="test-same"
+)
+DFT = Ground("level/{}.extxyz", ("uracil", "side-chain-his", "side-chain-tyr"), asked="test")
+
+
 def main() -> None:
     """Tune both contestants, and write the table as it grows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--families", nargs="*", default=FAMILIES)
-    parser.add_argument("--only", choices=("fine-tune", "scratch"), default=None)
+    parser.add_argument("--families", nargs="*", default=None)
+    parser.add_argument("--only", choices=(FINE_TUNE, SCRATCH), default=None)
     parser.add_argument("--draws", type=int, default=1, help=f"of {DRAWS} that share no label")
-    parser.add_argument("--start", default="bio-small")
+    parser.add_argument("--start", default=SHIPPED)
     options = parser.parse_args()
 
     from kshot.core.cache import use_compile_cache
@@ -90,28 +116,36 @@ def main() -> None:
     from kshot.potentials.model_starts import start_path
 
     use_compile_cache()
-    start = load(start_path(options.start))
-    contestants = {
-        "fine-tune": (start, FINE_TUNE),
-        "scratch": (untrained(start), SCRATCH),
-    }
-    pools = [
-        pool_of(name, list(read_labelled(FRAMES / f"{name}.extxyz.xz")), TEST)
-        for name in options.families
-    ]
+    start, known = load(start_path(options.start)), Path(options.start).stem
+    models = {FINE_TUNE: start, SCRATCH: untrained(start)}
+    ground, out = ground_of(known), folder_of(known)
+    families = options.families or ground.families
+    pools = [ground.pool(name) for name in families]
     tables: dict[str, Table] = {}
-    for kind in [options.only] if options.only else contestants:
-        model, recipe = contestants[kind]
+    out.mkdir(exist_ok=True)
+    for kind in [options.only] if options.only else models:
+        model, recipe = models[kind], recipe_of(known, kind)
         table = tables[kind] = {}
 
         def score(recipe: Recipe, end: str, kind: str = kind, model: Model = model) -> float:
-            result = scored(job_of(kind, model, recipe, end), pools, options.draws)
+            job = job_of(kind, model, recipe, end)
+            result = scored(job, pools, options.draws, ground, out / "tuning")
             tables[kind][recipe, end] = result
-            (HERE / "tuning.md").write_text(page(tables, options.families, options.draws))
+            (out / "tuning.md").write_text(page(tables, ground, families, options))
             return result.together
 
         score(searched(recipe, partial(score, end=EARLY)), REFIT)
-        print(page({kind: table}, options.families, options.draws), flush=True)
+        print(page({kind: table}, ground, families, options), flush=True)
+
+
+def ground_of(start: str) -> Ground:
+    """Return what a start is tuned on: labels of another level, unless it is one of GFN2."""
+    return OWN_LEVEL if start.startswith("bio-") else DFT
+
+
+def folder_of(start: str) -> Path:
+    """Return where the table of a start is; the shipped one has no folder of its own."""
+    return HERE / "development" / ("" if start == SHIPPED else start)
 
 
 def job_of(kind: str, model: Model, recipe: Recipe, end: str) -> Job:
@@ -139,11 +173,10 @@ def refitted(recipe: Recipe, start: Model, draw: Draw, shots: tuple[int, ...]) -
     return rows
 
 
-def scored(job: Job, pools: Sequence[Pool], draws: int) -> Score:
+def scored(job: Job, pools: Sequence[Pool], draws: int, ground: Ground, folder: Path) -> Score:
     """Return what comes of a job; runs that are known are not run again."""
-    folder = HERE / "development" / "tuning"
     study = run_study(pools, Setting((SHOTS,), draws, TEST), [job], folder, print)
-    rows = [row for row in study.rows if row["test"] == ASKED]
+    rows = [row for row in study.rows if row["test"] == ground.asked]
     energy, forces = (np.exp(np.mean(np.log([row[q] for row in rows]))) for q in Score._fields[:2])
     best, steps, seconds = (
         float(np.mean([row[name] for row in rows])) for name in ("best", "steps", "seconds")
@@ -165,27 +198,30 @@ def searched(recipe: Recipe, error: Callable[[Recipe], float]) -> Recipe:
 def lowest(recipe: Recipe, name: str, factor: float, error: Callable[[Recipe], float]) -> Recipe:
     """Return the recipe moved along one number until both neighbours are worse."""
 
-    def moved(recipe: Recipe, step: float) -> Recipe:
-        return recipe._replace(**{name: float(f"{getattr(recipe, name) * step:.3g}")})
+    def moved(recipe: Recipe, steps: int) -> Recipe:
+        place = round(np.log(getattr(recipe, name)) / np.log(factor)) + steps
+        return recipe._replace(**{name: float(f"{factor**place:.3g}")})  # the same from both sides
 
     while True:
-        around = [recipe, moved(recipe, factor), moved(recipe, 1 / factor)]
+        around = [recipe, moved(recipe, 1), moved(recipe, -1)]
         best = min(around, key=error)
         if best == recipe:
             return recipe
         recipe = best
 
 
-def page(tables: dict[str, Table], families: Sequence[str], draws: int) -> str:
+def page(
+    tables: dict[str, Table], ground: Ground, families: Sequence[str], options: argparse.Namespace
+) -> str:
     """Return the tables as one page."""
     lines = [
-        "# Rates and weights of the gradient contestants",
+        f"# Rates and weights of the gradient contestants: {options.start}",
         "",
-        "Made by `python benchmarks/fewshot/tune.py`; not to be edited.",
+        f"Made by `python benchmarks/fewshot/tune.py --start {options.start}`; not to be edited.",
         "",
-        f"Development families {', '.join(families)}; K = {SHOTS}, {draws} draw(s), errors on",
-        f"`{ASKED}`, geometric means. Steps are those of the best parameters and those after which",
-        "the run ended.",
+        f"Development families {', '.join(families)}; K = {SHOTS}, {options.draws} draw(s), errors",
+        f"on `{ground.asked}`, geometric means. Steps are those of the best parameters and those",
+        "after which the run ended.",
     ]
     for kind, table in tables.items():
         lines += ["", f"## {kind}", "", f"| {' | '.join(HEADS)} | |"]

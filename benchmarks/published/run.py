@@ -26,6 +26,7 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent / "fewshot"))
     from contestants import fine_tune, scratch
     from sets import SETS, published_pool
+    from tuned import FINE_TUNE, SCRATCH, recipe_of
 
     from kshot.core.cache import use_compile_cache
     from kshot.pipeline.study import Setting, run_study
@@ -37,13 +38,13 @@ def main() -> None:
 
     use_compile_cache()
     pools = [published_pool(name, options.folder) for name in options.sets]
-    start = load(start_path(options.start))
-    folder = HERE / Path(options.start).stem
+    start, known = load(start_path(options.start)), Path(options.start).stem
+    folder = HERE / known
     jobs = [
         closed_job(start),
         beside("gfn2", start, options.ledger),
-        fine_tune(start),
-        scratch(start),
+        fine_tune(start, recipe_of(known, FINE_TUNE)),
+        scratch(start, recipe_of(known, SCRATCH)),
     ]
     results = run_study(
         pools,
