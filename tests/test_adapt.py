@@ -56,7 +56,7 @@ def own(model: Model, frames: list[Labelled], **options: int) -> Rows:
 
 
 def fit(solved: Solved, without: Sequence[int] = ()) -> Fit:
-    return solved.fits(solved.problem.rows.residual[None], [without])[0]
+    return solved.fits(solved.multipliers(solved.problem.rows.residual[None], [without]))[0]
 
 
 def test_rows_are_derivatives_of_predictions():

@@ -23,7 +23,7 @@ from kshot.fewshot.curve import TOO_FEW, Point, learning_curve
 from kshot.fewshot.expected import Expected, expected
 from kshot.fewshot.finetune import FEWEST, FineTune
 from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import directions_within_bounds, rows
+from kshot.fewshot.jacobian import MEMORY, Bounds, Rows, rows, within_bounds
 from kshot.fewshot.judge import (
     FOLDS,
     Candidate,
@@ -146,6 +146,7 @@ def adapt(
     keep: float = 1.0,
     seed: int = 0,
     cache: Path | None = None,
+    memory: float = MEMORY,
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Adapt a start to K labelled structures.
@@ -160,12 +161,15 @@ def adapt(
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         cache: a folder where the anchors' derivatives are kept for the next adaptation.
+        memory: bytes of derivatives that may be held at once; where those of all labels do not
+            fit, they are computed whenever they are read.
         told: called with the name of each part of the work when it is done, `parts` times, from
             any thread.
 
     Raises:
         TaskError: too few labels.
         UnknownNameError, OptionError: see `kshot.fewshot.methods.check_methods`.
+        OptionError: too little memory, see `kshot.fewshot.jacobian.within_bounds`.
     """
     methods = usual(start) if methods is None else methods
     check_methods(methods)
@@ -176,10 +180,10 @@ def adapt(
         todo = "Add labels, or leave it out: the other methods take two."
         raise TaskError(f"{FEWEST} labels or more to fine-tune on", str(len(labelled)), todo)
     frames = to_pieces(start, labelled)
-    directions = directions_within_bounds(len(frames), start.params)
+    bounds = within_bounds(len(frames), start.params, memory)
     own, anchors = both(
-        lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
-        lambda: anchor_rows(start, cache) if keep > 0 else None,
+        lambda: linearised(start, frames, bounds, seed),
+        lambda: anchor_rows(start, cache, bounds.memory) if keep > 0 else None,
     )
     told("derivatives")
     priors = {name: prior_of(METHODS[name], start, own) for name in methods if name in METHODS}
@@ -192,6 +196,18 @@ def adapt(
     adapted = choose_among(some, grams(own, priors, anchors, keep), seed, rules=rules, told=told)
     forgotten = adapted.drift and adapted.drift.warning(keep)
     return replace(adapted, notes=(*adapted.notes, forgotten)) if forgotten else adapted
+
+
+def linearised(start: Model, frames: Sequence[Piece], bounds: Bounds, seed: int) -> Rows:
+    """Return a start's rows on labelled frames, within bounds."""
+    return rows(
+        start.potential,
+        start.params,
+        frames,
+        directions=bounds.directions,
+        seed=seed,
+        memory=bounds.memory,
+    )
 
 
 def parts(start: Model, methods: Sequence[str], labels: int) -> int:

@@ -86,12 +86,15 @@ def anchors_of(start: Model) -> list[Labelled]:
     ]
 
 
-def anchor_rows(start: Model, folder: Path | None = None) -> Rows | None:
+def anchor_rows(
+    start: Model, folder: Path | None = None, memory: float | None = None
+) -> Rows | None:
     """Return the rows of a start's anchors, or None if it carries none.
 
     Args:
         start: the start.
         folder: where they are kept for the next adaptation; nowhere if None.
+        memory: bytes of derivatives that are held at once; all of them if None.
     """
     held = anchors_of(start)
     if not held:
@@ -100,9 +103,11 @@ def anchor_rows(start: Model, folder: Path | None = None) -> Rows | None:
     def make() -> Rows:
         sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
         made = pieces(held, start.potential.cutoff, sums, start.dtype)
-        return rows(start.potential, start.params, made, directions=WAYS, one_size=True)
+        return rows(
+            start.potential, start.params, made, directions=WAYS, one_size=True, memory=memory
+        )
 
-    return kept(folder, f"{start.digest} {WAYS}", make)
+    return kept(folder if memory is None else None, f"{start.digest} {WAYS}", make)
 
 
 def drift(start: Model, adapted: Model) -> Drift | None:

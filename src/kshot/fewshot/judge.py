@@ -244,16 +244,17 @@ def fits(
         folds: which frames each fit leaves out.
     """
     every = np.arange(len(some.frames))
-    found = solved.fits(some.rows.residual[None], folds)
+    multipliers = solved.multipliers(some.rows.residual[None], folds)
     for number in range(steps):
+        found = solved.fits(multipliers)
         true = side_by_side([functools.partial(some.residuals, one.move) for one in found])
         yield [
             (with_shifts(some.rows, one, here, np.setdiff1d(every, fold)), here)
             for one, here, fold in zip(found, true, folds, strict=True)
         ]
         if number + 1 < steps:
-            moves = np.stack([one.move for one in found], dtype=np.float32)
-            found = solved.fits(np.stack(true) - moves @ some.rows.jacobian.T, folds)
+            left = np.stack(true) - solved.changes(multipliers)
+            multipliers = solved.multipliers(left, folds)
 
 
 def learned(

@@ -24,6 +24,17 @@ def products_of(
     ]
 
 
+def squares_of(
+    jacobian: Float[np.ndarray, "all params"], weights: Float[np.ndarray, " all"]
+) -> Float[np.ndarray, " params"]:
+    """Return the weighted sum of the squares of all rows, by blocks of columns."""
+    total = np.empty(jacobian.shape[1])
+    for block in column_blocks(len(total)):
+        squares = np.square(jacobian[:, block])
+        total[block] = weights.astype(squares.dtype) @ squares
+    return total
+
+
 def _weighted_product(
     jacobian: Float[np.ndarray, "all params"], variance: Float[np.ndarray, " params"]
 ) -> Float[np.ndarray, "all all"]:

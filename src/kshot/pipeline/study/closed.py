@@ -18,11 +18,12 @@ from kshot.fewshot.adapt import (
     choose_among,
     fitted,
     followed,
+    linearised,
     to_pieces,
 )
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import Rows, directions_within_bounds, rows
+from kshot.fewshot.jacobian import Rows, within_bounds
 from kshot.fewshot.judge import Candidate
 from kshot.fewshot.judge import shots as ready
 from kshot.fewshot.least_squares import Gram, Prior, grams
@@ -73,15 +74,16 @@ def _problems(
     start: Model, pieces: Sequence[Piece], shots: Sequence[int], seed: int
 ) -> Iterator[Problems]:
     """Yield the problems of each K, as `kshot.fewshot.adapt` sets them up."""
-    anchors = anchor_rows(start, kept_rows_folder())
+    bounds = {k: within_bounds(k, start.params) for k in shots}
     coordinates = 3 * max(len(piece.graph.numbers) for piece in pieces)
-    full = [k for k in shots if directions_within_bounds(k, start.params) >= coordinates]
+    full = [k for k in shots if bounds[k].memory is None and bounds[k].directions >= coordinates]
     for group in [full, *([k] for k in shots if k not in full)]:
         if not group:
             continue
         begun = time.perf_counter()
         most = max(group)
-        own = _rows(start, pieces[:most], seed)
+        anchors = anchor_rows(start, kept_rows_folder(), bounds[most].memory)
+        own = linearised(start, pieces[:most], bounds[most], seed)
         joint = grams(own, _priors(start, own), anchors)
         seconds = time.perf_counter() - begun
         for k in group:
@@ -108,11 +110,6 @@ def _first(
     }
     others = {name: prior for name, prior in priors.items() if name not in same}
     return same | (grams(own, others, anchors) if others else {})
-
-
-def _rows(start: Model, pieces: Sequence[Piece], seed: int) -> Rows:
-    directions = directions_within_bounds(len(pieces), start.params)
-    return rows(start.potential, start.params, pieces, directions=directions, seed=seed)
 
 
 def _says(adapted: Adapted, candidate: Candidate, lost: Drift | None) -> dict[str, Any]:
