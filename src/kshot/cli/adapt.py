@@ -44,6 +44,9 @@ def adapt(
     ] = None,
     charge: Charge = None,
     spin: Spin = None,
+    memory: Annotated[
+        float, typer.Option(help="GB of derivatives held at once; the rest is computed again.")
+    ] = 2.5,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     workers: Annotated[int | None, typer.Option(help="Engines at once; all cores if none.")] = None,
     force: Force = False,
@@ -53,6 +56,7 @@ def adapt(
     from kshot.atoms.spin import Stated
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
+    from kshot.fewshot.jacobian import GB
     from kshot.fewshot.methods import check_methods
     from kshot.pipeline.adapt import adapt_file, needed
     from kshot.pipeline.request import Request
@@ -76,6 +80,7 @@ def adapt(
         workers=workers,
         force=force,
         stated=Stated(charge, spin),
+        memory=memory * GB,
     )
     if report is not None:
         others = (*needed(request), output, request.labels)

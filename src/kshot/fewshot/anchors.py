@@ -18,7 +18,7 @@ from kshot.atoms.graph import graph
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.fewshot.kept_rows import kept
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import packs, predict_packs
+from kshot.potentials.model_predict import prepare
 from kshot.potentials.packed import pieces
 
 NAME = "anchors"
@@ -122,7 +122,7 @@ def drift(start: Model, adapted: Model) -> Drift | None:
 def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
     structures = [one.structure for one in held]
     graphs = [graph(one, model.potential.cutoff, model.dtype) for one in structures]
-    found = predict_packs(model.potential, model.params, packs(model.potential, graphs))
+    found = prepare(model.potential, graphs).predict(model.params)
     sums = E0s(model.e0s, "dictionary").sums(structures)
     energies = np.array([energy for energy, _ in found]) + sums
     off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]

@@ -17,7 +17,7 @@ from kshot.fewshot.judge import Shots, learned
 from kshot.fewshot.least_squares import Fit
 from kshot.fewshot.methods import FINETUNE, stepwise
 
-RECIPE = Recipe(rate=1e-2, energy_weight=100.0)
+RECIPE = Recipe(rate=1e-2, energy_weight=100.0)  # the rate is chosen anew, inside the K
 FEWEST = 5  # frames: a fold leaves one out, two are set aside, two are trained on
 
 
@@ -40,7 +40,9 @@ class FineTune:
         descent = Descent(start.potential, some.frames, start.dtype)
 
         def learn(kept: np.ndarray) -> PyTree:
-            run = descent.converged(start.params, [some.frames[i] for i in kept], RECIPE)
+            frames = [some.frames[i] for i in kept]
+            recipe = descent.with_best_rate(start.params, frames, RECIPE)
+            run = descent.converged(start.params, frames, recipe)
             if len(kept) < len(some.frames):
                 self.told(FINETUNE)
             return run.params

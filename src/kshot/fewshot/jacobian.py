@@ -20,11 +20,12 @@ from kshot.fewshot.computed import Computed, Part
 from kshot.fewshot.products import products_of, squares_of
 from kshot.fewshot.slopes import ahead, sizes, slopes
 from kshot.potentials import Potential
-from kshot.potentials.model_predict import packs, predict_packs
+from kshot.potentials.model_predict import prepare
 from kshot.potentials.packed import Piece
 
 MOST_ROWS = 1500  # of all labelled frames: bounds the time of factorising their covariance
-MEMORY = 2.5e9  # bytes of derivatives, which are held once; beyond either bound, forces are seen
+GB = 1e9
+MEMORY = 2.5 * GB  # bytes of derivatives, which are held once; beyond either bound, forces are seen
 # along fewer directions per frame
 FEW = 16  # directions: with fewer, derivatives are computed whenever they are read
 MOST_WORK = 2.5e12  # rows² times parameters: bounds the time of their products
@@ -145,9 +146,9 @@ def within_bounds(frames: int, params: PyTree, memory: float = MEMORY) -> Bounds
     count = max(row // 4, 1)
     directions = max(1, min(MOST_ROWS, math.isqrt(int(MOST_WORK / count))) // frames - 1)
     if memory < (least := row * (1 + directions)):
-        todo = f"Allow {2 * least / 1e9:.1f} GB, or adapt a smaller model."
-        expected = f"memory for the derivatives of one frame, {least / 1e9:.2g} GB"
-        raise OptionError(expected, f"{memory / 1e9:.2g} GB", todo)
+        todo = f"Allow {2 * least / GB:.1f} GB, or adapt a smaller model."
+        expected = f"memory for the derivatives of one frame, {least / GB:.2g} GB"
+        raise OptionError(expected, f"{memory / GB:.2g} GB", todo)
     return Bounds(directions, memory)
 
 
@@ -173,10 +174,10 @@ def rows(
         memory: bytes of derivatives that are held at once; all of them if None.
     """
     graphs = [one.graph for one in frames]
-    said = predict_packs(potential, params, packs(potential, graphs))
+    predicted = prepare(potential, graphs).predict(params)
     rooms = sizes(graphs, one_size=one_size)
     ways = [_directions(one, place, directions, seed) for place, one in enumerate(frames)]
-    off = [_residual(*each) for each in zip(frames, ways, said, strict=True)]
+    off = [_residual(*each) for each in zip(frames, ways, predicted, strict=True)]
     residual = np.concatenate(off)
     known = np.isfinite(residual)
     ends = np.cumsum([len(part) for part in off])

@@ -24,7 +24,7 @@ from kshot.fewshot.methods import STEPS, Method, moved
 from kshot.fewshot.scales import CLEARLY, promising
 from kshot.potentials.compare import RIDGE
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import Pack, packs, predict_packs
+from kshot.potentials.model_predict import Prepared, prepare
 from kshot.potentials.packed import Piece
 
 FOLDS = 5
@@ -95,21 +95,20 @@ class Shots:
     Args:
         start: the model they adapt.
         frames: with their labels.
-        packed: the same for prediction.
+        prepared: the same for prediction.
         rows: the start linearised on them.
     """
 
     start: Model
     frames: tuple[Piece, ...]
-    packed: list[Pack]
+    prepared: Prepared
     rows: Rows
 
     def residuals(self, move: Float[np.ndarray, " params"]) -> Float[np.ndarray, " rows"]:
         """Return the moved model's prediction less label, without shifts, in the rows' order."""
-        potential, own = self.start.potential, self.rows
-        said = predict_packs(potential, moved(self.start.params, move), self.packed)
+        own, predicted = self.rows, self.prepared.predict(moved(self.start.params, move))
         out = np.empty(len(own.frame))
-        for place, (one, (energy, forces)) in enumerate(zip(self.frames, said, strict=True)):
+        for place, (one, (energy, forces)) in enumerate(zip(self.frames, predicted, strict=True)):
             here = own.frame == place
             out[here & own.is_energy] = energy - one.energy
             along = np.einsum("mac,ac->m", own.ways[place], forces - one.forces)
@@ -120,8 +119,8 @@ class Shots:
 
 def shots(start: Model, frames: Sequence[Piece], rows: Rows) -> Shots:
     """Return labelled frames ready to be predicted."""
-    packed = packs(start.potential, [one.graph for one in frames])
-    return Shots(start, tuple(frames), packed, rows)
+    prepared = prepare(start.potential, [one.graph for one in frames])
+    return Shots(start, tuple(frames), prepared, rows)
 
 
 def judged(some: Shots, method: Method, problem: Gram, seed: int) -> Judged:

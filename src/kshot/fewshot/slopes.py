@@ -20,6 +20,7 @@ from kshot.atoms.graph import Graph, Size, pad, rung
 from kshot.core.kept_programs import Settled, run_kept
 from kshot.potentials import Potential
 from kshot.potentials.derived import energy
+from kshot.potentials.host import HostPotential
 from kshot.potentials.model_potential import about
 from kshot.potentials.model_predict import step
 
@@ -34,7 +35,7 @@ def slopes(
     graph: Graph,
     size: Size,
     ways: Float[np.ndarray, "ways atoms 3"],
-) -> Float[Array, "rows params"]:
+) -> Float[Array | np.ndarray, "rows params"]:
     """Return the derivatives of a frame's energy and of its forces along directions.
 
     Args:
@@ -44,6 +45,8 @@ def slopes(
         size: the room it gets.
         ways: directions; more rows than they ask for are at the end.
     """
+    if isinstance(potential, HostPotential):
+        return potential.slopes(params, graph, ways)
     padded = pad(graph, size, potential.cutoff)
     count, atoms = ways.shape[:2]
     room = np.zeros((_room(count), size.atoms, 3), padded.positions.dtype)
@@ -63,7 +66,7 @@ def sizes(graphs: Sequence[Graph], *, one_size: bool) -> list[Size]:
     return [of_step[here] for here in steps]
 
 
-def ahead(running: Iterator[Array]) -> Iterator[Array]:
+def ahead(running: Iterator[Array | np.ndarray]) -> Iterator[Array | np.ndarray]:
     """Yield results in their order, a few of them under way before the first is waited for."""
     waiting = deque(itertools.islice(running, AHEAD))
     while waiting:

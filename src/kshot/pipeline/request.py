@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kshot.atoms.spin import NOTHING_STATED, Stated
+from kshot.fewshot.jacobian import MEMORY
 from kshot.fewshot.methods import FINETUNE, usual
 from kshot.potentials.model import Model
 
@@ -13,7 +14,8 @@ from kshot.potentials.model import Model
 class Request(NamedTuple):
     """What is asked for; see the options of ``kshot adapt``.
 
-    No ``methods`` stand for the usual ones of the start; ``thorough`` adds fine-tuning.
+    No ``methods`` stand for the usual ones of the start; ``thorough`` adds fine-tuning; ``memory``
+    is in bytes.
     """
 
     start: str
@@ -31,6 +33,7 @@ class Request(NamedTuple):
     workers: int | None = None
     stated: Stated = NOTHING_STATED
     force: bool = False
+    memory: float = MEMORY
 
     @property
     def fine_tunes(self) -> bool:
