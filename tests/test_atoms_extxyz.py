@@ -265,6 +265,14 @@ BAD = {
     "neither": (water(f"{HEAD} spin=-3"), "below 1"),
     "charge +60": (water(f"{HEAD} charge=60"), "absurd"),
     "lattice": (water(f'{HEAD} Lattice="1 2 3"'), "Lattice has 3 numbers instead of 9"),
+    "lattice of six": (
+        water(f'{HEAD} Lattice="1 2 3 0 0 0"'),
+        "Lattice has 6 numbers instead of 9",
+    ),
+    "stress": (
+        water(f'{GOOD} stress="1 2 3"', rows(FORCES)),
+        "'stress' has 3 numbers instead of 9",
+    ),
     "pbc": (water(f'{HEAD} pbc="T T"'), "not three of T and F"),
     "no cell": (water(f'{HEAD} pbc="T T T"'), "has no cell"),
     "fingerprint": (

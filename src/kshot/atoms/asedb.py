@@ -131,13 +131,11 @@ def _labels(row: Any, reading: Reading, units: Units) -> RawLabels:  # noqa: ANN
     forces = row.get(keys.forces, row.data.get(keys.forces))
     stress = row.get(keys.stress)
     fingerprint = row.data.get("fingerprint")
-    if stress is not None:
-        stress = np.array(stress)[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
     return RawLabels(
         keys,
         units,
         None if energy is None else float(energy),
         None if forces is None else np.array(forces, np.float64),
-        stress,
+        None if stress is None else np.array(stress, np.float64),
         None if fingerprint is None else Fingerprint.parse(fingerprint),
     )

@@ -159,7 +159,7 @@ def _frame(where: str, raw: Raw, reading: Reading, units: Units) -> Frame:
     positions = _column(raw, "pos")
     if positions is None or positions.shape[1] != 3:
         raise BrokenFrameError("positions are not three columns")
-    cell = _matrix(raw.pairs, "Lattice")
+    cell = _cell(raw.pairs)
     structure = Structure(
         numbers,
         positions * units.length_factor,
@@ -185,7 +185,7 @@ def _raw_labels(
     if isinstance(energy, bool) or not isinstance(energy, int | float | None):
         return RawLabels(keys, units), [f"{keys.energy!r} is {energy!r}, not a number"]
     fingerprint = _fingerprint(raw.pairs)
-    forces, stress = _column(raw, keys.forces), _matrix(raw.pairs, keys.stress)
+    forces, stress = _column(raw, keys.forces), _reals(raw.pairs, keys.stress)
     energy = None if energy is None else float(energy)
     return RawLabels(keys, units, energy, forces, stress, fingerprint), []
 
@@ -228,19 +228,22 @@ def _column(raw: Raw, name: str) -> Float64[np.ndarray, "atoms columns"] | None:
         raise BrokenFrameError(f"column {name!r} is not all numbers: {error}") from error
 
 
-def _matrix(pairs: Mapping[str, str], key: str) -> Float64[np.ndarray, "3 3"] | None:
-    """Nine numbers (or, of a symmetric one, six in Voigt's order) as a matrix."""
+def _cell(pairs: Mapping[str, str]) -> Float64[np.ndarray, "3 3"] | None:
+    numbers = _reals(pairs, "Lattice")
+    if numbers is None:
+        return None
+    if len(numbers) != 9:
+        raise BrokenFrameError(f"Lattice has {len(numbers)} numbers instead of 9")
+    return numbers.reshape(3, 3)
+
+
+def _reals(pairs: Mapping[str, str], key: str) -> Float64[np.ndarray, " numbers"] | None:
     if key not in pairs:
         return None
     try:
-        numbers = np.array(comment.reals(pairs[key]))
+        return np.array(comment.reals(pairs[key]))
     except ValueError as error:
         raise BrokenFrameError(f"{key}={pairs[key]!r} is not numbers") from error
-    if len(numbers) == 6:
-        return numbers[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
-    if len(numbers) != 9:
-        raise BrokenFrameError(f"{key} has {len(numbers)} numbers instead of 9")
-    return numbers.reshape(3, 3)
 
 
 def _pbc(pairs: Mapping[str, str], cell: np.ndarray | None) -> np.ndarray:

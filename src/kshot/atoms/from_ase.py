@@ -72,8 +72,6 @@ def _labels(
     keys = stated or present[0]
     energy, forces = values.get(keys.energy), values.get(keys.forces)
     stress = values.get(keys.stress)
-    if stress is not None and np.shape(stress) == (6,):
-        stress = np.asarray(stress)[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
     return RawLabels(
         keys,
         units,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
 from kshot.atoms.check import check_structure
 from kshot.atoms.labels import Fingerprint, Labelled, Labels
@@ -33,6 +32,7 @@ REF = Keys("REF_energy", "REF_forces", "REF_stress")
 """The field's keys for labels: what kshot writes."""
 BARE = Keys("energy", "forces", "stress")
 """What ASE writes of a calculator: they may be labels, or some model's predictions."""
+FROM_VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # places of xx yy zz yz xz xy in a matrix
 
 ENERGIES = {
     "eV": 1.0,
@@ -199,19 +199,19 @@ def frame(
 
 
 class RawLabels(NamedTuple):
-    """Labels as a file has them; None where it has none."""
+    """Labels as a file has them, None where it has none; a stress in nine numbers or Voigt's six."""
 
     keys: Keys | None
     units: Units
     energy: float | None = None
     forces: np.ndarray | None = None
-    stress: Float64[np.ndarray, "3 3"] | None = None
+    stress: np.ndarray | None = None
     fingerprint: Fingerprint | None = None
 
 
 def _labels(raw: RawLabels, atoms: int) -> tuple[Labels | None, list[str]]:
     """Return the labels in eV and Å, or what is wrong with them."""
-    energy_key, forces_key = (raw.keys or REF)[:2]
+    energy_key, forces_key, stress_key = raw.keys or REF
     forces = raw.forces
     if raw.energy is None:
         return None, [f"there is no energy under the key {energy_key!r}"]
@@ -229,6 +229,10 @@ def _labels(raw: RawLabels, atoms: int) -> tuple[Labels | None, list[str]]:
     units = raw.units
     stress = raw.stress
     if stress is not None:
-        stress = stress * (units.energy_factor / units.length_factor**3)
+        if stress.size not in (6, 9):
+            return None, [f"{stress_key!r} has {stress.size} numbers instead of 9"]
+        if stress.size == 6:
+            stress = stress.ravel()[FROM_VOIGT]
+        stress = stress.reshape(3, 3) * (units.energy_factor / units.length_factor**3)
     energy = float(raw.energy) * units.energy_factor
     return Labels(energy, forces * units.force_factor, stress, raw.fingerprint), []

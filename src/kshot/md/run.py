@@ -56,7 +56,7 @@ def run(
     structure: Structure,
     calculator: Calculator,
     settings: Settings,
-    out: Path,
+    out: str | Path,
     *,
     model: str = "",
     force: bool = False,
@@ -78,7 +78,7 @@ def run(
         CheckpointError: the restart file is damaged.
         UnstableError: the molecule fell apart; its last good state is in the restart file.
     """
-    files, engine = Files(out), Engine(structure, calculator, settings)
+    files, engine = Files(Path(out)), Engine(structure, calculator, settings)
     for doubt in settings.doubts(engine.masses):
         say(doubt)
     identity = _identity(structure, settings, model)
