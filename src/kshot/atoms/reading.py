@@ -199,7 +199,7 @@ def frame(
 
 
 class RawLabels(NamedTuple):
-    """Labels as a file has them, None where it has none; a stress in nine numbers or Voigt's six."""
+    """Labels as a file has them, None where it has none; a stress in nine or Voigt's six."""
 
     keys: Keys | None
     units: Units
