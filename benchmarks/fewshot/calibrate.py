@@ -5,7 +5,8 @@
 
 Cross-validated errors inside the K beside true ones on a fresh trajectory of the same minimum. All
 methods count, so that a line knows small and large errors. Each family is judged by a line that was
-fitted to the others. What it prints as weights is copied into the module.
+fitted to the others. Intervals are those of a new family: Student's for as many families as there
+are, since runs of one family are no independent witnesses. What it prints is copied into the module.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t as student
 
 HERE = Path(__file__).parent
 SHOTS = (5, 10, 20, 50)
@@ -28,6 +30,10 @@ fitted to the other families. Families, all of development: {names}.
 | reported | K | runs | median reported / true | within a factor of 1.5 |
 |---|---|---|---|---|
 """
+INTERVALS = """
+Intervals that hold nine of ten true errors of a new family, by Student's t for as many families:
+
+"""
 
 
 def main() -> None:
@@ -41,19 +47,21 @@ def main() -> None:
     families = np.array([run["family"] for run in runs])
     chosen = np.array([run["method"] == "kshot" for run in runs])
     shots = np.array([run["k"] for run in runs])
+    reaches: list[str] = []
     lines = [HEAD.format(names=", ".join(sorted(set(families))))]
     for kind in ("energy", "forces"):
         features, reported, true = arrays(runs, kind)
         weights = np.linalg.lstsq(features, true - reported, rcond=None)[0]
         off = reported - true + left_out(features, true - reported, families)
-        low, high = np.exp(-np.quantile(off, (0.95, 0.05)))
-        print(f"{kind}: weights {np.round(weights, 3)}, low {low:.2f}, high {high:.2f}")
+        reach = float(np.exp(half_width(off[chosen], families[chosen])))
+        print(f"{kind}: weights {np.round(weights, 3)}, reach {reach:.2f}")
+        reaches.append(f"- {kind}: a factor of {reach:.2f} up or down\n")
         for words, ratio in (("cross-validated", reported - true), ("expected", off)):
             for k in (*SHOTS, None):
                 these = chosen & (shots == k if k else True)
                 row = (f"{words} {kind}", k or "all", these.sum(), *figures(ratio[these]))
                 lines.append("| " + " | ".join(map(str, row)) + " |\n")
-    (HERE / "calibration.md").write_text("".join(lines))
+    (HERE / "calibration.md").write_text("".join([*lines, INTERVALS, *reaches]))
 
 
 def read_runs(folder: Path, name: str) -> list[dict]:
@@ -90,6 +98,18 @@ def left_out(features: np.ndarray, target: np.ndarray, families: np.ndarray) -> 
         weights = np.linalg.lstsq(features[others], target[others], rcond=None)[0]
         predictions[~others] = features[~others] @ weights
     return predictions
+
+
+def half_width(off: np.ndarray, families: np.ndarray) -> float:
+    """Return how far, as a logarithm, nine of ten errors of a new family are from what is expected.
+
+    Args:
+        off: logarithms of reported by true errors, each family left out of its line.
+        families: of each.
+    """
+    count = len(set(families))
+    squares = [np.mean(off[families == family] ** 2) for family in set(families)]
+    return float(student.ppf(0.95, count - 1) * np.sqrt(np.mean(squares) * (1 + 1 / count)))
 
 
 def figures(ratio: np.ndarray) -> tuple[str, str]:
