@@ -56,14 +56,14 @@ def adapt(
     from kshot.atoms.spin import Stated
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
+    from kshot.fewshot.adapters import named
     from kshot.fewshot.jacobian import GB
-    from kshot.fewshot.methods import check_methods
     from kshot.pipeline.adapt import adapt_file, needed
     from kshot.pipeline.request import Request
 
     use_compile_cache()
     if method:
-        check_methods(method)
+        named(method)  # or it is refused
     request = Request(
         start,
         input,

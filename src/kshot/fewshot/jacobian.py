@@ -84,9 +84,16 @@ def joined(
     second: Float[np.ndarray, "second params"] | Computed,
 ) -> Float[np.ndarray, "all params"] | Computed:
     """Return the rows of both, one after the other."""
-    if isinstance(first, Computed) and isinstance(second, Computed):
+    if isinstance(first, Computed):
+        assert isinstance(second, Computed), "rows that are held beside some that are not"
         return first.joined(second)
-    return np.concatenate([first, second])
+    return np.concatenate([first, held(second)])
+
+
+def held(jacobian: Float[np.ndarray, "any params"] | Computed) -> Float[np.ndarray, "any params"]:
+    """Return derivatives that are known to be held."""
+    assert not isinstance(jacobian, Computed), "derivatives that are not held"
+    return jacobian
 
 
 def products(
@@ -197,7 +204,7 @@ def rows(
 
 
 def _filled(
-    computed: Iterator[Float[Array, "room params"]], known: Sequence[np.ndarray]
+    computed: Iterator[Float[Array | np.ndarray, "room params"]], known: Sequence[np.ndarray]
 ) -> Float[np.ndarray, "rows params"]:
     """Return the derivatives of all frames in one array: there is no second copy of them.
 

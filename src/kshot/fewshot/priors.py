@@ -38,6 +38,11 @@ def noises_of(model: Model) -> dict[str, float]:
     return {name: float(np.exp(value)) for name, value in learned.get("log_noise", {}).items()}
 
 
+def has_learned(model: Model) -> bool:
+    """Return whether meta-training found variances of leaves."""
+    return LEARNED in model.learned
+
+
 def nothing(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """Return zeros: no parameter moves."""
     del rows

@@ -12,8 +12,8 @@ from kshot.atoms import Labelled
 from kshot.core.bars import bar
 from kshot.core.seeds import named_generator
 from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.adapters.inner import Inner, energy_forces, with_inner
 from kshot.fewshot.anchors import NAME, as_anchors
-from kshot.fewshot.inner import Inner, energy_forces, with_inner
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
 from kshot.fewshot.meta_training import meta_train

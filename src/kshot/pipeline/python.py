@@ -45,9 +45,8 @@ def adapt(
         start: a model, its file, or the name of a shipped start (``"bio-small"``).
         labelled: the K: structures with energies in eV and forces in eV/Å; or atoms of ASE, with
             the results of a calculator or with labels in ``info`` and ``arrays``.
-        methods: names in `kshot.fewshot.methods.EVERY` to choose among, those of
-            `kshot.fewshot.methods.usual` if None; ``"finetune"``, which takes minutes, only if it
-            is named.
+        methods: names of `kshot.fewshot.adapters.adapters` to choose among, those of
+            `kshot.fewshot.adapters.usual` if None; those that take minutes only if they are named.
         keep: how strongly other chemistry is held; 0 lets it be forgotten.
         seed: of folds and directions.
         allow: what the start has not seen and is let through: charges, multiplicities, elements;

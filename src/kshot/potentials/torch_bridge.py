@@ -12,10 +12,11 @@ PyTorch is imported here alone, and only if asked for.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import equinox as eqx
 import numpy as np
@@ -24,23 +25,28 @@ from jaxtyping import Float
 from kshot.atoms.graph import Graph
 from kshot.core.arrays_file import read_arrays
 from kshot.core.errors import DataError
+from kshot.core.registry import missing_extra
 from kshot.core.whole import whole
 from kshot.potentials.host import HostPotential
 from kshot.potentials.model import Model, Seen
 
-if TYPE_CHECKING:
-    import torch
-
 Params = Mapping[str, np.ndarray]
+Tensor = Module = Any
+"""Of PyTorch, which nobody has to have installed for types to be checked."""
 E0 = "e0 of element "
+
+
+def _torch() -> Any:  # noqa: ANN401 - a module
+    try:
+        return importlib.import_module("torch")
+    except ModuleNotFoundError as error:
+        raise missing_extra("a model of PyTorch", error.name, "torch") from error
 
 
 class Energy(Protocol):
     """What a user writes: a structure's energy by the module, differentiable in positions."""
 
-    def __call__(
-        self, numbers: torch.Tensor, positions: torch.Tensor, charge: int, total_spin: int
-    ) -> torch.Tensor:
+    def __call__(self, numbers: Tensor, positions: Tensor, charge: int, total_spin: int) -> Tensor:
         """Return the energy in eV, a scalar, of atomic numbers and positions in Å."""
         ...
 
@@ -63,8 +69,7 @@ class TorchPotential(HostPotential):
 
     def predict(self, params: Params, graph: Graph) -> tuple[float, Float[np.ndarray, "atoms 3"]]:
         """Return the energy (eV) and forces (eV/Å)."""
-        import torch
-
+        torch = _torch()
         with self._alone:  # the module holds one set of parameters at a time
             positions, energy = self._energy(params, graph)
             (slope,) = torch.autograd.grad(energy, positions)
@@ -74,18 +79,16 @@ class TorchPotential(HostPotential):
         self, params: Params, graph: Graph, ways: Float[np.ndarray, "ways atoms 3"]
     ) -> Float[np.ndarray, "rows params"]:
         """Return derivatives of the energy, and of the forces along each direction."""
-        import torch
-
+        torch = _torch()
         with self._alone:
             positions, energy = self._energy(params, graph)
             (slope,) = torch.autograd.grad(energy, positions, create_graph=True)
             along = [-(slope * torch.as_tensor(way).to(slope)).sum() for way in ways]
             return np.stack([self._gradient(params, each) for each in (energy, *along)])
 
-    def _energy(self, params: Params, graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
+    def _energy(self, params: Params, graph: Graph) -> tuple[Tensor, Tensor]:
         """Return positions, and the energy there with some parameters."""
-        import torch
-
+        torch = _torch()
         with torch.no_grad():
             for name, parameter in self._moving(params).items():
                 parameter.copy_(torch.as_tensor(np.asarray(params[name])).to(parameter))
@@ -98,11 +101,9 @@ class TorchPotential(HostPotential):
             numbers, positions, int(graph.charge), int(graph.multiplicity)
         )
 
-    def _gradient(self, params: Params, value: torch.Tensor) -> Float[np.ndarray, " params"]:
-        import torch
-
+    def _gradient(self, params: Params, value: Tensor) -> Float[np.ndarray, " params"]:
         moving = self._moving(params)
-        slopes = torch.autograd.grad(
+        slopes = _torch().autograd.grad(
             value, list(moving.values()), retain_graph=True, allow_unused=True
         )
         parts = [
@@ -118,7 +119,7 @@ class TorchPotential(HostPotential):
 
 
 def start(
-    module: torch.nn.Module,
+    module: Module,
     energy: Energy,
     elements: Iterable[int],
     *,
@@ -164,15 +165,13 @@ def write(model: Model, path: str | Path) -> None:
         np.savez(file, **arrays)
 
 
-def read(module: torch.nn.Module, path: str | Path) -> dict[int, float]:
+def read(module: Module, path: str | Path) -> dict[int, float]:
     """Put what `write` has written into a module, and return E0s in eV by atomic number.
 
     Raises:
         DataError: the file has a parameter that the module lacks, or of another shape.
     """
-    import torch
-
-    arrays = read_arrays(Path(path))
+    torch, arrays = _torch(), read_arrays(Path(path))
     held = dict(module.named_parameters())
     moved = {name: value for name, value in arrays.items() if not name.startswith(E0)}
     for name, value in moved.items():
