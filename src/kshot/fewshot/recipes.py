@@ -56,6 +56,8 @@ class Options(NamedTuple):
         return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(rate))
 
 
+UNTRAINED: Algorithm = "finetune"
+"""Joint training is all that its start has seen."""
 Recipe = Callable[[EnergyForces, Options], meta.Bilevel]
 
 

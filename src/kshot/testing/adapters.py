@@ -64,8 +64,8 @@ def check_adapter(adapter: Adapter, start: Model | None = None) -> None:
     chosen = adapter.of(start)
     expect(chosen is not None, "an adapter of the start", None, "Give a start that brings it.")
     assert chosen is not None
-    right = problem_of(chosen, start, shaken(start))
-    wrong = problem_of(chosen, start, poisoned(shaken(start)))
+    right = problem_of(chosen, start, shaken())
+    wrong = problem_of(chosen, start, poisoned(shaken()))
     judged = chosen.judge(right)
     name = judged.candidate.method.name
     expect(name == chosen.name, f"a candidate of {chosen.name}", name, "Name yourself in it.")
@@ -98,15 +98,15 @@ def springs(seed: int = 0) -> Model:
     return Model(potential, params, {1: -1.0, 6: -2.0, 8: -3.0}, Seen(ELEMENTS))
 
 
-def shaken(start: Model, count: int = FRAMES, seed: int = 0) -> list[Labelled]:
-    """Return rattled methanol with labels of the analytic engine, which the start is not."""
-    del start
-    rng, engine = np.random.default_rng(seed), labeler("analytic")
-    frames = [
-        METHANOL.replace(positions=METHANOL.positions + SHAKE * rng.standard_normal((6, 3)))
-        for _ in range(count)
-    ]
-    return [Labelled(frame, engine.label(frame)) for frame in frames]
+def shaken(count: int = FRAMES, seed: int = 0) -> list[Labelled]:
+    """Return rattled methanol with labels of the analytic engine, which no start is."""
+    rng, engine, frames = np.random.default_rng(seed), labeler("analytic"), []
+    for _ in range(count):
+        positions = METHANOL.positions + SHAKE * rng.standard_normal(METHANOL.positions.shape)
+        labels = engine.label(frame := METHANOL.replace(positions=positions))
+        assert isinstance(labels, Labels), "an analytic engine that fails"
+        frames.append(Labelled(frame, labels))
+    return frames
 
 
 def poisoned(frames: Sequence[Labelled]) -> list[Labelled]:

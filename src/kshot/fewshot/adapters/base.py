@@ -71,13 +71,15 @@ class Adapter(abc.ABC):
     """A way from a start and K labels to adapted parameters.
 
     Attributes:
-        name: of it, in tables and options.
+        name: of it, in options.
+        title: of it, in tables.
         baseline: whether it is one of the plain ways that meta-learning has to beat.
         fewest: labels that it needs.
         thorough: whether it takes minutes, not seconds, and so has to be asked for.
     """
 
     name: str
+    title: str
     baseline: bool
     fewest: int = 2
     thorough: bool = False

@@ -25,6 +25,7 @@ class FineTune(Stepwise):
     """Fine-tuning as one of the ways to adapt, beside the closed forms."""
 
     name: str = "finetune"
+    title: str = "fine-tuning, to convergence"
     baseline: bool = True
     fewest: int = 5  # a fold leaves one out, two are set aside, two are trained on
     thorough: bool = True

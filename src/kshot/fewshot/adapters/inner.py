@@ -43,6 +43,7 @@ class Inner(Stepwise):
     options: Options
     steps: int
     learned: tuple[np.ndarray, ...] | None = None
+    title: str = "the start's own rule"
     baseline: bool = False
 
     def competes(self, start: Model) -> bool:
@@ -131,6 +132,7 @@ class Brought(Adapter):
     """The rule that a start brings: each start its own, or none."""
 
     name = KEY
+    title = "the start's own rule"
     baseline = False
 
     def of(self, start: Model) -> Adapter | None:

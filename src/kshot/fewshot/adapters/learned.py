@@ -3,4 +3,10 @@
 from kshot.fewshot import priors
 from kshot.fewshot.adapters.linear import Linear
 
-META = Linear("meta", priors.learned, baseline=False, tried=priors.has_learned)
+META = Linear(
+    "meta",
+    "Gauss–Newton, learned variances",
+    priors.learned,
+    baseline=False,
+    tried=priors.has_learned,
+)

@@ -42,6 +42,7 @@ class Linear(Adapter):
 
     Args:
         name: of it.
+        title: of it, in tables.
         variance: of each parameter, see `kshot.fewshot.priors`.
         baseline: whether it is a plain way.
         tried: for which starts, if nothing is asked for.
@@ -51,6 +52,7 @@ class Linear(Adapter):
     """
 
     name: str
+    title: str
     variance: Variance
     baseline: bool = True
     tried: Callable[[Model], bool] = lambda _: True
