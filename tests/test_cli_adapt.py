@@ -98,6 +98,14 @@ def test_a_budget_too_small_to_fine_tune_on_is_refused_before_it_is_paid(start, 
     assert {one.name for one in tmp_path.iterdir()} == {"morse.kshot", "methanol.extxyz"}
 
 
+def test_too_little_memory_is_told_before_a_label_is_paid(start, tmp_path):
+    write(tmp_path / "methanol.extxyz", [METHANOL])
+    words = ("adapt", start, tmp_path / "methanol.extxyz", "-o", tmp_path / "out.kshot")
+    with pytest.raises(OptionError, match="memory for the derivatives of one frame"):
+        run(*words, "--budget", "6", "--engine", "analytic", "--memory", "1e-9")
+    assert {one.name for one in tmp_path.iterdir()} == {"morse.kshot", "methanol.extxyz"}
+
+
 def test_python_entry(start: Path):
     found = kshot.adapt(start, frames(6))
     energy = found.model.predict([METHANOL])[0].energy
