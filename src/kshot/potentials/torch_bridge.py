@@ -16,7 +16,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import numpy as np
@@ -43,6 +43,7 @@ def _torch() -> Any:  # noqa: ANN401 - a module
         raise missing_extra("a model of PyTorch", error.name, "torch") from error
 
 
+@runtime_checkable
 class Energy(Protocol):
     """What a user writes: a structure's energy by the module, differentiable in positions."""
 
