@@ -25,5 +25,5 @@ def test_killed_and_resumed_is_as_never_interrupted(verb: str):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{verb}: 1 kill" in done.stdout
+    assert f"{verb}: 1 kills" in done.stdout
     assert "the same" in done.stdout
