@@ -82,9 +82,8 @@ def adapt(
         stated=Stated(charge, spin),
         memory=memory * GB,
     )
-    if report is not None:
-        others = (*needed(request), output, request.labels)
-        claim_outputs([report], inputs=others, force=force)
+    others = (*needed(request), output, request.labels)
+    claim_outputs([report] if report is not None else [], inputs=others, force=force)
     done = adapt_file(request, say=lambda line: tell([line]))
     if report is not None:
         from kshot.pipeline.page import page_record

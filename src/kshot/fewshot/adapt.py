@@ -277,13 +277,13 @@ def notes_of(chosen: Candidate, labels: int) -> Iterator[str]:
 
 def to_pieces(start: Model, labelled: Sequence[Labelled]) -> list[Piece]:
     """Return labelled structures less the start's E0s."""
-    sums = E0s(start.e0s, "dictionary").sums([one.structure for one in labelled])
+    sums = E0s(start.e0s, "dictionary").sums([frame.structure for frame in labelled])
     return pieces(labelled, start.potential.cutoff, sums, start.dtype)
 
 
-def apply(start: Model, found: Fit) -> Model:
+def apply(start: Model, fit: Fit) -> Model:
     """Return the start moved by a fit; shifts of elements go into its E0s."""
     e0s = dict(start.e0s)
-    for number, shift in zip(start.potential.elements, found.shifts, strict=True):
+    for number, shift in zip(start.potential.elements, fit.shifts, strict=True):
         e0s[number] += float(shift)
-    return start.with_(params=moved(start.params, found.move), e0s=e0s)
+    return start.with_(params=moved(start.params, fit.move), e0s=e0s)

@@ -60,14 +60,14 @@ class Drift(NamedTuple):
 
 def as_anchors(labelled: Sequence[Labelled]) -> dict[str, Any]:
     """Return labelled structures as the arrays that a start carries."""
-    sizes = np.array([len(one.structure) for one in labelled], np.int32)
+    sizes = np.array([len(frame.structure) for frame in labelled], np.int32)
     join = lambda parts, kind: np.concatenate([np.asarray(p, kind) for p in parts])  # noqa: E731
     return {
         "sizes": sizes,
-        "numbers": join([one.structure.numbers for one in labelled], np.int32),
-        "positions": join([one.structure.positions for one in labelled], np.float32),
-        "energies": np.array([one.labels.energy for one in labelled], np.float64),
-        "forces": join([one.labels.forces for one in labelled], np.float32),
+        "numbers": join([frame.structure.numbers for frame in labelled], np.int32),
+        "positions": join([frame.structure.positions for frame in labelled], np.float32),
+        "energies": np.array([frame.labels.energy for frame in labelled], np.float64),
+        "forces": join([frame.labels.forces for frame in labelled], np.float32),
     }
 
 
@@ -101,7 +101,7 @@ def anchor_rows(
         return None
 
     def make() -> Rows:
-        sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
+        sums = E0s(start.e0s, "dictionary").sums([frame.structure for frame in held])
         made = pieces(held, start.potential.cutoff, sums, start.dtype)
         return rows(
             start.potential, start.params, made, directions=WAYS, one_size=True, memory=memory
@@ -120,13 +120,15 @@ def drift(start: Model, adapted: Model) -> Drift | None:
 
 
 def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
-    structures = [one.structure for one in held]
-    graphs = [graph(one, model.potential.cutoff, model.dtype) for one in structures]
-    found = prepare(model.potential, graphs).predict(model.params)
+    structures = [frame.structure for frame in held]
+    graphs = [graph(structure, model.potential.cutoff, model.dtype) for structure in structures]
+    predicted = prepare(model.potential, graphs).predict(model.params)
     sums = E0s(model.e0s, "dictionary").sums(structures)
-    energies = np.array([energy for energy, _ in found]) + sums
-    off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]
+    energies = np.array([energy for energy, _ in predicted]) + sums
+    off = (energies - [frame.labels.energy for frame in held]) / [
+        len(structure) for structure in structures
+    ]
     forces = np.concatenate(
-        [f - one.labels.forces for (_, f), one in zip(found, held, strict=True)]
+        [f - frame.labels.forces for (_, f), frame in zip(predicted, held, strict=True)]
     )
     return float(off.std()), float(np.sqrt(np.mean(forces**2)))

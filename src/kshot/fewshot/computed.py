@@ -94,8 +94,8 @@ class Computed:
         """Return the weighted sum of the squares of all rows."""
         total = np.zeros(self.shape[1])
         for frame, rows in enumerate(self._rows(range(len(self.parts)))):
-            own = weights[self._ends[frame] : self._ends[frame + 1]]
-            total += own.astype(rows.dtype) @ np.square(rows)
+            weight = weights[self._ends[frame] : self._ends[frame + 1]]
+            total += weight.astype(rows.dtype) @ np.square(rows)
         return total
 
     def sums(
@@ -105,10 +105,10 @@ class Computed:
         total = np.zeros((len(weights), self.shape[1]), np.float32)
         energies, ways = [], []
         for frame, part in enumerate(self.parts):
-            own = np.zeros((len(weights), len(part.known)))
-            own[:, part.known] = weights[:, self._ends[frame] : self._ends[frame + 1]]
-            energies.append(own[:, 0])
-            ways.append(np.einsum("sm,mac->sac", own[:, 1:], part.ways))
+            weight = np.zeros((len(weights), len(part.known)))
+            weight[:, part.known] = weights[:, self._ends[frame] : self._ends[frame + 1]]
+            energies.append(weight[:, 0])
+            ways.append(np.einsum("sm,mac->sac", weight[:, 1:], part.ways))
         running = (
             slopes(self.potential, self.params, part.graph, part.size, way)
             for part, way in zip(self.parts, ways, strict=True)

@@ -55,16 +55,16 @@ class Rows(NamedTuple):
 
     def of(self, frames: Sequence[int] | np.ndarray) -> Rows:
         """Return the rows of some frames, in their order, frames counted anew."""
-        order = [np.flatnonzero(self.frame == one) for one in frames]
-        place = np.concatenate(order)
-        anew = np.repeat(np.arange(len(order)), [len(one) for one in order])
+        order = [np.flatnonzero(self.frame == number) for number in frames]
+        places = np.concatenate(order)
+        anew = np.repeat(np.arange(len(order)), [len(rows) for rows in order])
         return Rows(
-            rows_at(self.jacobian, place),
-            self.residual[place],
+            rows_at(self.jacobian, places),
+            self.residual[places],
             anew,
-            self.is_energy[place],
+            self.is_energy[places],
             self.counts[list(frames)],
-            tuple(self.ways[one] for one in frames),
+            tuple(self.ways[number] for number in frames),
         )
 
 
@@ -180,10 +180,10 @@ def rows(
         one_size: give all frames the room of the largest: one program, for few rows each.
         memory: bytes of derivatives that are held at once; all of them if None.
     """
-    graphs = [one.graph for one in frames]
+    graphs = [frame.graph for frame in frames]
     predicted = prepare(potential, graphs).predict(params)
     rooms = sizes(graphs, one_size=one_size)
-    ways = [_directions(one, place, directions, seed) for place, one in enumerate(frames)]
+    ways = [_directions(frame, number, directions, seed) for number, frame in enumerate(frames)]
     off = [_residual(*each) for each in zip(frames, ways, predicted, strict=True)]
     residual = np.concatenate(off)
     known = np.isfinite(residual)
@@ -194,12 +194,12 @@ def rows(
         jacobian = _filled(ahead(running), [part.known for part in parts])
     else:
         jacobian = Computed(potential, params, tuple(parts), memory)
-    frame = np.repeat(np.arange(len(off)), [len(part) for part in off])
+    owner = np.repeat(np.arange(len(off)), [len(part) for part in off])
     first = np.isin(np.arange(len(residual)), [0, *ends[:-1]])
     kinds = np.asarray(potential.elements)
-    counts = [(one.graph.numbers[:, None] == kinds).sum(0).astype(float) for one in frames]
+    counts = [(frame.graph.numbers[:, None] == kinds).sum(0).astype(float) for frame in frames]
     return Rows(
-        jacobian, residual[known], frame[known], first[known], np.array(counts), tuple(ways)
+        jacobian, residual[known], owner[known], first[known], np.array(counts), tuple(ways)
     )
 
 
@@ -233,13 +233,13 @@ def _residual(
 
 
 def _directions(
-    one: Piece, place: int, wanted: int | None, seed: int
+    frame: Piece, number: int, wanted: int | None, seed: int
 ) -> Float[np.ndarray, "ways atoms 3"]:
     """Return orthonormal directions: every coordinate, or random ones that mix them all."""
-    atoms = len(one.graph.numbers)
-    full, kind = 3 * atoms, one.graph.positions.dtype
+    atoms = len(frame.graph.numbers)
+    full, kind = 3 * atoms, frame.graph.positions.dtype
     if wanted is None or wanted >= full:
         return np.eye(full, dtype=kind).reshape(full, atoms, 3)
-    rng = named_generator(seed, "directions", place)
+    rng = named_generator(seed, "directions", number)
     basis = np.linalg.qr(rng.standard_normal((full, wanted)))[0]
     return basis.T.reshape(wanted, atoms, 3).astype(kind)

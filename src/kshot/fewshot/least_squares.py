@@ -101,17 +101,17 @@ class Gram:
         return self._solved(factor, ROUNDING[-1])
 
     def _solved(self, factor: float, relative_rounding: float) -> Solved:
-        own = len(self.rows.frame)
+        labelled = len(self.rows.frame)
         # products are taken in float32: what is below their rounding is no information.
         rounding = relative_rounding * factor * self.product.diagonal().max(initial=0.0)
         noise = self.noise + rounding
-        covariance = factor * self.product[:own, :own]
-        covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
-        covariance[np.diag_indices(own)] += noise[:own]
+        covariance = factor * self.product[:labelled, :labelled]
+        covariance += SHIFT**2 * (self.shifted[:labelled] @ self.shifted[:labelled].T)
+        covariance[np.diag_indices(labelled)] += noise[:labelled]
         # anchors have no residuals, so they are eliminated: what is left to invert is a third.
-        between = factor * self.product[own:, :own]
-        among = factor * self.product[own:, own:]
-        among[np.diag_indices_from(among)] += noise[own:]
+        between = factor * self.product[labelled:, :labelled]
+        among = factor * self.product[labelled:, labelled:]
+        among[np.diag_indices_from(among)] += noise[labelled:]
         lower = scipy.linalg.cholesky(among, lower=True, overwrite_a=True, check_finite=False)
         half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
         covariance -= half.T @ half
@@ -242,18 +242,18 @@ def grams(
         # a shift between levels of theory is none of the anchors' business.
         shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
     of_each = products(jacobian, [prior.variance for prior in priors.values()])
-    found = {}
+    problems = {}
     for (name, prior), product in zip(priors.items(), of_each, strict=True):
         noise = prior.noise(rows)
         if anchors is not None:
             noise = np.concatenate([noise, prior.noise(anchors) / keep])
-        found[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
-    return found
+        problems[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
+    return problems
 
 
 def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " some"]:
     """Return where the rows of some frames are, frame by frame."""
-    return np.concatenate([np.flatnonzero(rows.frame == one) for one in frames])
+    return np.concatenate([np.flatnonzero(rows.frame == frame) for frame in frames])
 
 
 def _left_out(
@@ -304,7 +304,7 @@ class Score(NamedTuple):
     @property
     def together(self) -> float:
         """One number to choose by: both errors count by their ratio."""
-        parts = [one for one in self if np.isfinite(one)]
+        parts = [error for error in self if np.isfinite(error)]
         return float(np.mean(np.log(np.maximum(parts, 1e-9))))
 
 

@@ -63,10 +63,10 @@ def uniform(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
 
 def learned(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """Return the variances of leaves that meta-training found; ones if it found none."""
-    found = model.learned.get(LEARNED)
-    if found is None:
+    prior = model.learned.get(LEARNED)
+    if prior is None:
         return uniform(model, rows)
-    logs = found["log_variance"].items()
+    logs = prior["log_variance"].items()
     return leaf_variances(model, {name: float(np.exp(value)) for name, value in logs})
 
 

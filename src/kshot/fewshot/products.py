@@ -60,13 +60,13 @@ def _products_by_runs(
         return []
     together = np.stack(variances)
     changes = np.flatnonzero((np.diff(together, axis=1) != 0).any(axis=0)) + 1
-    found = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
+    products = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
     for begin, end in itertools.pairwise([0, *changes, together.shape[1]]):
         if not together[:, begin].any():
             continue
         part = jacobian[:, begin:end]
         product = part @ part.T
-        for variance, into in zip(together[:, begin], found, strict=True):
+        for variance, into in zip(together[:, begin], products, strict=True):
             if variance > 0:
                 into += variance * product
-    return found
+    return products

@@ -39,10 +39,12 @@ class Shots:
         """Return the moved model's prediction less label, without shifts, in the rows' order."""
         rows, predicted = self.rows, self.prepared.predict(moved(self.start.params, move))
         out = np.empty(len(rows.frame))
-        for place, (frame, (energy, forces)) in enumerate(zip(self.frames, predicted, strict=True)):
-            of_frame = rows.frame == place
+        for number, (frame, (energy, forces)) in enumerate(
+            zip(self.frames, predicted, strict=True)
+        ):
+            of_frame = rows.frame == number
             out[of_frame & rows.is_energy] = energy - frame.energy
-            along = np.einsum("mac,ac->m", rows.ways[place], forces - frame.forces)
+            along = np.einsum("mac,ac->m", rows.ways[number], forces - frame.forces)
             if np.isfinite(frame.forces).all():
                 out[of_frame & ~rows.is_energy] = along
         return np.nan_to_num(out, nan=LOST, posinf=LOST, neginf=-LOST)

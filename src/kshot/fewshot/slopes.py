@@ -57,13 +57,13 @@ def slopes(
 
 def sizes(graphs: Sequence[Graph], *, one_size: bool) -> list[Size]:
     """Return the room each graph gets: that of the largest of its `step`, or of all."""
-    steps = [0 if one_size else step(one.size.atoms) for one in graphs]
+    steps = [0 if one_size else step(graph.size.atoms) for graph in graphs]
     of_step: dict[int, Size] = {}
-    for one, here in zip(graphs, steps, strict=True):
-        known = of_step.get(here, Size(0, 0))
-        atoms, edges = step(one.size.atoms), rung(one.size.edges)
-        of_step[here] = Size(max(known.atoms, atoms), max(known.edges, edges))
-    return [of_step[here] for here in steps]
+    for graph, rung_of in zip(graphs, steps, strict=True):
+        known = of_step.get(rung_of, Size(0, 0))
+        atoms, edges = step(graph.size.atoms), rung(graph.size.edges)
+        of_step[rung_of] = Size(max(known.atoms, atoms), max(known.edges, edges))
+    return [of_step[rung_of] for rung_of in steps]
 
 
 def ahead(running: Iterator[Array | np.ndarray]) -> Iterator[Array | np.ndarray]:

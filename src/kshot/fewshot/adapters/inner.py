@@ -64,7 +64,7 @@ class Inner(Stepwise):
         structure = jax.tree.structure(rule)
         arrays = [jnp.asarray(leaf) for leaf in self.learned]
         put = jax.tree.unflatten(structure, arrays)
-        return eqx.tree_at(lambda one: one.learner.rule, state, put)
+        return eqx.tree_at(lambda state: state.learner.rule, state, put)
 
     def learner(self, problem: Problem) -> Learn:
         """Return what takes the rule's steps on frames that are kept."""
@@ -87,7 +87,7 @@ def with_inner(
     if rule is None:
         rule = inner.state(inner.algorithm(), params).learner.rule
     options = {name: v for name, v in inner.options._asdict().items() if name != "optimiser"}
-    said = {
+    record = {
         **{name: np.asarray(value) for name, value in options.items()},
         "sgd": np.asarray(inner.options.optimiser == "sgd"),
         "energy_weight": np.asarray(inner.loss.energy_weight),
@@ -95,7 +95,7 @@ def with_inner(
         "adapt_steps": np.asarray(inner.steps),
         "rule": [np.asarray(leaf) for leaf in jax.tree.leaves(rule)],
     }
-    return model.with_(params=params, learned={**model.learned, KEY: {inner.name: said}})
+    return model.with_(params=params, learned={**model.learned, KEY: {inner.name: record}})
 
 
 def inner_of(model: Model) -> Inner | None:
@@ -106,16 +106,16 @@ def inner_of(model: Model) -> Inner | None:
     """
     if KEY not in model.learned:
         return None
-    ((name, said),) = model.learned[KEY].items()
+    ((name, record),) = model.learned[KEY].items()
     if name not in RECIPES:
         known = ", ".join(RECIPES)
         raise UnknownNameError(f"the start's rule is of {name!r}, unknown here. Known: {known}.")
-    number = lambda key: np.asarray(said[key]).item()  # noqa: E731
+    number = lambda key: np.asarray(record[key]).item()  # noqa: E731
     optimiser: Optimiser = "sgd" if number("sgd") else "adam"
     fields = [field for field in Options._fields if field != "optimiser"]
     options = Options(optimiser=optimiser, **{field: number(field) for field in fields})
     loss = energy_forces(model, number("energy_weight"), number("forces_weight"))
-    return Inner(name, loss, options, number("adapt_steps"), tuple(said["rule"]))
+    return Inner(name, loss, options, number("adapt_steps"), tuple(record["rule"]))
 
 
 def energy_forces(model: Model, energy_weight: float, forces_weight: float) -> EnergyForces:
