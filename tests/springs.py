@@ -10,7 +10,7 @@ import numpy as np
 from kshot.atoms import Labelled, Labels
 from kshot.fewshot.adapt import to_pieces
 from kshot.fewshot.jacobian import rows
-from kshot.fewshot.judge import Shots, shots
+from kshot.fewshot.shots import Shots, shots
 from kshot.labelers import labeler
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen

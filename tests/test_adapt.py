@@ -15,10 +15,10 @@ from kshot.fewshot import meta_prior
 from kshot.fewshot.adapt import Adapted, adapt, apply, to_pieces
 from kshot.fewshot.anchors import anchor_rows, as_anchors
 from kshot.fewshot.jacobian import Rows, rows
-from kshot.fewshot.judge import LOST, shots
 from kshot.fewshot.kept_rows import MOST_FILES, kept
 from kshot.fewshot.least_squares import Fit, Prior, Solved, gram, score
 from kshot.fewshot.meta_prior import Logs, episode, groups, learn_prior, query_loss, with_prior
+from kshot.fewshot.shots import LOST, shots
 from kshot.labelers import labeler
 from kshot.potentials import potentials
 from kshot.potentials.model import Model, Seen
@@ -56,7 +56,7 @@ def own(model: Model, frames: list[Labelled], **options: int) -> Rows:
 
 
 def fit(solved: Solved, without: Sequence[int] = ()) -> Fit:
-    return solved.fits(solved.problem.rows.residual[None], [without])[0]
+    return solved.fits(solved.multipliers(solved.problem.rows.residual[None], [without]))[0]
 
 
 def test_rows_are_derivatives_of_predictions():
@@ -174,7 +174,7 @@ def test_the_same_labels_give_the_same_model():
 
 
 def test_one_label_is_refused():
-    with pytest.raises(TaskError, match="two labels or more"):
+    with pytest.raises(TaskError, match="2 labels or more"):
         adapt(start(), labelled(1))
 
 

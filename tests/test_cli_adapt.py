@@ -93,8 +93,16 @@ def test_a_structure_and_a_budget(start: Path, tmp_path: Path):
 def test_a_budget_too_small_to_fine_tune_on_is_refused_before_it_is_paid(start, tmp_path):
     write(tmp_path / "methanol.extxyz", [METHANOL])
     words = ("adapt", start, tmp_path / "methanol.extxyz", "-o", tmp_path / "out.kshot")
-    with pytest.raises(TaskError, match="5 labels or more to fine-tune on"):
+    with pytest.raises(TaskError, match="5 labels or more for "):
         run(*words, "--budget", "4", "--engine", "analytic", "--thorough")
+    assert {one.name for one in tmp_path.iterdir()} == {"morse.kshot", "methanol.extxyz"}
+
+
+def test_too_little_memory_is_told_before_a_label_is_paid(start, tmp_path):
+    write(tmp_path / "methanol.extxyz", [METHANOL])
+    words = ("adapt", start, tmp_path / "methanol.extxyz", "-o", tmp_path / "out.kshot")
+    with pytest.raises(OptionError, match="memory for the derivatives of one frame"):
+        run(*words, "--budget", "6", "--engine", "analytic", "--memory", "1e-9")
     assert {one.name for one in tmp_path.iterdir()} == {"morse.kshot", "methanol.extxyz"}
 
 

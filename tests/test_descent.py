@@ -8,10 +8,12 @@ import pytest
 
 from kshot.fewshot import descent as module
 from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.adapters.base import Problem
+from kshot.fewshot.adapters.finetune import FINETUNE
+from kshot.fewshot.adapters.stepwise import learned
 from kshot.fewshot.descent import ADAM, LOOK_EVERY, PATIENCE, Descent, Recipe, aside
-from kshot.fewshot.finetune import FineTune
 from kshot.fewshot.jacobian import rows
-from kshot.fewshot.judge import shots
+from kshot.fewshot.shots import shots
 from kshot.potentials.packed import Piece
 from test_adapt import by_another_start, labelled, start
 
@@ -98,8 +100,9 @@ def test_folds_do_not_train_on_frames_left_out(frames, monkeypatch):
     model, fold = start(), np.array([1, 5])
     own = rows(model.potential, model.params, frames)
     clean, bad = (
-        next(FineTune().fits(shots(model, some, own), [fold]))[0][0]
+        learned(task, [fold], FINETUNE.learner(Problem(task, None, 0)))[0].fit
         for some in (frames, poisoned(frames, fold))
+        for task in [shots(model, some, own)]
     )
     np.testing.assert_array_equal(clean.move, bad.move)
     np.testing.assert_array_equal(clean.shifts, bad.shifts)

@@ -6,14 +6,17 @@ import pytest
 from kshot.core.seeds import named_generator
 from kshot.fewshot import scales
 from kshot.fewshot.adapt import adapt, notes_of, to_pieces
+from kshot.fewshot.adapters import adapters
+from kshot.fewshot.adapters.base import Candidate
+from kshot.fewshot.adapters.linear import SCALES, STEPS
 from kshot.fewshot.anchors import Drift
 from kshot.fewshot.curve import FEWEST, learning_curve
 from kshot.fewshot.expected import expected
+from kshot.fewshot.folds import Fitted, cross_validated
 from kshot.fewshot.jacobian import Rows
-from kshot.fewshot.judge import Candidate, cross_validated, shots
 from kshot.fewshot.least_squares import Fit, Gram, Prior, Score, gram, score
-from kshot.fewshot.methods import METHODS, SCALES, STEPS
 from kshot.fewshot.scales import promising
+from kshot.fewshot.shots import shots
 from kshot.pipeline.page import extrapolated, forgotten, sentence
 from test_adapt import labelled, own, start
 
@@ -72,11 +75,11 @@ def test_scales_below_the_preferred_follow_in_order():
 
 
 def test_guards_that_were_hit_are_named():
-    candidate = Candidate(METHODS["meta"], 0.1, 3, Score(0.1, 0.1))
+    candidate = Candidate(adapters.get("meta"), 0.1, 3, Score(0.1, 0.1))
     assert candidate.limits == ()
     assert candidate._replace(factor=SCALES[-1]).limits == ("scale",)
     assert candidate._replace(factor=SCALES[0], steps=STEPS).limits == ("scale", "steps")
-    assert Candidate(METHODS["shift"], 1.0, 1, Score(0.1, 0.1)).limits == ()
+    assert Candidate(adapters.get("shift"), 1.0, 1, Score(0.1, 0.1)).limits == ()
     notes = list(notes_of(candidate._replace(factor=SCALES[-1], steps=STEPS), 20))
     assert [note for note in notes if "edge" in note]
     assert [note for note in notes if str(STEPS) in note]
@@ -88,7 +91,7 @@ def test_steps_go_on_until_two_in_a_row_do_not_help():
     asked, still = shots(model, to_pieces(model, frames), rows), Fit(np.zeros(9), np.zeros(3))
     sizes = [8.0, 4.0, 4.4, 2.0, 1.0, 1.0, 1.0, 0.1]  # one bad step is forgiven, two are the end
 
-    steps = ([(still, size * np.ones(len(rows.frame)))] for size in sizes)
+    steps = ([Fitted(still, size * np.ones(len(rows.frame)))] for size in sizes)
     errors = cross_validated(asked, [np.arange(3)], steps)
     assert [round(error.energy, 6) for error in errors] == sizes[:7]
 

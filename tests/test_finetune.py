@@ -9,12 +9,13 @@ import pytest
 from kshot.core.errors import TaskError
 from kshot.fewshot import descent
 from kshot.fewshot.adapt import Adapted, adapt, parts, to_pieces
+from kshot.fewshot.adapters import slow, usual
+from kshot.fewshot.adapters.finetune import RECIPE
 from kshot.fewshot.descent import Descent
-from kshot.fewshot.finetune import RECIPE
-from kshot.fewshot.methods import FINETUNE, INNER, usual
 from kshot.potentials.model import Model
 from test_adapt import by_another_start, labelled, start
 
+FINETUNE, INNER = "finetune", "inner"
 BOTH = ("shift", FINETUNE)
 
 
@@ -56,7 +57,8 @@ def test_it_wins_where_it_should_and_is_named(done):
 
 def test_what_is_used_is_what_its_steps_learn_from_all_labels(done, frames):
     steps, pieces = descent_of(start(), frames)
-    want = steps.converged(start().params, pieces, RECIPE)
+    recipe = steps.with_best_rate(start().params, pieces, RECIPE)
+    want = steps.converged(start().params, pieces, recipe)
     pairs = zip(*map(jax.tree.leaves, (done.model.params, want.params)), strict=True)
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -68,6 +70,7 @@ def test_the_same_labels_give_the_same_model(done, frames):
 
 def test_it_is_not_tried_unless_it_is_named():
     assert FINETUNE not in usual(start())
+    assert FINETUNE in slow()
 
 
 def test_all_parts_of_the_work_are_told(frames):

@@ -26,7 +26,8 @@ def test_anchors_are_labels_that_say_stay(keep):
     model = start()
     own, anchors = (ready(model, rattled(count, seed)).rows for count, seed in ((3, 0), (2, 1)))
     prior = Prior(np.linspace(0.01, 0.3, own.jacobian.shape[1]))
-    [fit] = gram(own, prior, anchors, keep).solve().fits(own.residual[None], [()])
+    solved = gram(own, prior, anchors, keep).solve()
+    [fit] = solved.fits(solved.multipliers(own.residual[None], [()]))
 
     # δ = −V Jᵀ C⁻¹ r with rows of both; anchors' residuals are zero, and shifts pass them by.
     jacobian = np.concatenate([own.jacobian, anchors.jacobian]).astype(np.float64)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from kshot.fewshot import finetune, judge
+from kshot.fewshot.adapters import finetune
+from kshot.fewshot.adapters.base import Problem
+from kshot.fewshot.adapters.linear import steps_of
+from kshot.fewshot.adapters.stepwise import learned
 from kshot.fewshot.descent import Descended
-from kshot.fewshot.finetune import FineTune
-from kshot.fewshot.judge import Shots, cross_validated, folds_of, shifted_by
+from kshot.fewshot.folds import Fitted, cross_validated, folds_of
 from kshot.fewshot.least_squares import Fit, Prior, gram
+from kshot.fewshot.shots import Shots, shifted_by
 from springs import poisoned, rattled, ready, start
 
 LEFT_OUT = 0  # the frame whose labels are poisoned
@@ -29,7 +32,7 @@ def linear(some: Shots, folds: list[list[int]], steps: int = 2) -> list[list[Fit
     """Fits of each step that leave out each fold."""
     prior = Prior(np.full(some.rows.jacobian.shape[1], 0.1))
     solved = gram(some.rows, prior).solve()
-    return [[fit for fit, _ in step] for step in judge.fits(some, solved, steps, folds)]
+    return [[fit for fit, _ in step] for step in steps_of(some, solved, steps, folds)]
 
 
 @pytest.mark.parametrize("count", [2, 4, 5, 7, 23])
@@ -55,7 +58,7 @@ def test_cross_validation_sees_the_whole_of_a_wrong_label(both):
     errors = []
     for some in both:
         solved = gram(some.rows, Prior(np.full(some.rows.jacobian.shape[1], 0.1))).solve()
-        [[fit, true], *_] = next(judge.fits(some, solved, 1, folds))
+        [[fit, true], *_] = next(steps_of(some, solved, 1, folds))
         errors.append((true + shifted_by(some.rows, fit))[some.rows.frame == LEFT_OUT])
     # rows of a frame begin with its energy.
     assert errors[1][0] - errors[0][0] == pytest.approx(-3.0, abs=0.01)
@@ -67,7 +70,8 @@ def test_the_score_is_of_frames_left_out(both):
     folds = [np.array([0, 1, 2]), np.array([3, 4, 5])]
     origin = np.zeros(ravel_pytree(some.start.params)[0].size)
     made = [
-        (Fit(origin, still), np.where(np.isin(some.rows.frame, fold), 2.0, 0.0)) for fold in folds
+        Fitted(Fit(origin, still), np.where(np.isin(some.rows.frame, fold), 2.0, 0.0))
+        for fold in folds
     ]
     [found] = cross_validated(some, folds, iter([made]))
     assert found.energy == pytest.approx(2.0)
@@ -81,23 +85,29 @@ def test_stepwise_fits_are_handed_the_rest_and_shifted_by_the_rest(both):
         handed.append(set(np.asarray(kept).tolist()))
         return both[0].start.params
 
-    sound, wrong = ([fit for fit, _ in judge.learned(some, folds, learn)] for some in both)
+    sound, wrong = ([fit for fit, _ in learned(some, folds, learn)] for some in both)
     assert sorted(map(sorted, handed)) == sorted(2 * [[1, 2, 3, 4, 5], [0, 1, 4, 5]])
     np.testing.assert_allclose(wrong[0].shifts, sound[0].shifts, atol=1e-5)
     assert abs(wrong[1].shifts - sound[1].shifts).max() > 0.02
 
 
 def test_fine_tuning_in_a_fold_trains_on_the_rest_only(both, monkeypatch):
-    seen = []
+    seen, judged = [], []
+
+    def chosen_by(self, params, frames, recipe):
+        judged.append({float(frame.energy) for frame in frames})
+        return recipe
 
     def converged(self, params, frames, *rest, **options):
         seen.append({float(one.energy) for one in frames})
         return Descended(params, 0, "patience", (), len(frames))
 
     monkeypatch.setattr(finetune.Descent, "converged", converged)
+    monkeypatch.setattr(finetune.Descent, "with_best_rate", chosen_by)
     some = both[0]
     folds = [[LEFT_OUT], [2, 3]]
-    next(FineTune().fits(some, folds))
+    learned(some, folds, finetune.FINETUNE.learner(Problem(some, None, 0)))
     every = {float(one.energy) for one in some.frames}
     expected = [every - {float(some.frames[i].energy) for i in fold} for fold in folds]
     assert sorted(map(sorted, seen)) == sorted(map(sorted, expected))
+    assert sorted(map(sorted, judged)) == sorted(map(sorted, expected))

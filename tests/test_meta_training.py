@@ -11,9 +11,8 @@ from kshot.atoms.graph import graph
 from kshot.core import trees
 from kshot.core.errors import OptionError, ParameterError, TaskError, UnknownNameError
 from kshot.fewshot.adapt import adapt
+from kshot.fewshot.adapters.inner import Inner, energy_forces, inner_of
 from kshot.fewshot.algorithms import ALGORITHMS, Algorithm
-from kshot.fewshot.inner import Inner, energy_forces, inner_of
-from kshot.fewshot.methods import FINETUNE, INNER
 from kshot.fewshot.recipes import CLOSED, RECIPES, Options, last_layers
 from kshot.fewshot.task_batches import task_batches
 from kshot.labelers import labeler
@@ -27,6 +26,8 @@ from methanol import METHANOL
 ELEMENTS = (1, 6, 8)
 SHAPE = METHANOL.positions.shape
 SLOW = ("imaml", "probabilistic")
+
+INNER, FINETUNE = "inner", "finetune"
 
 
 @pytest.fixture(scope="module")

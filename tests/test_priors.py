@@ -12,12 +12,14 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from kshot.core import trees
+from kshot.core.errors import OptionError
 from kshot.fewshot import jacobian, products
 from kshot.fewshot.adapt import adapt
-from kshot.fewshot.jacobian import AHEAD, MOST_BYTES, Rows, directions_within_bounds, rows_at
+from kshot.fewshot.adapters import adapters, usual
+from kshot.fewshot.jacobian import FEW, MEMORY, Rows, rows_at, within_bounds
 from kshot.fewshot.least_squares import gram
-from kshot.fewshot.methods import METHODS, prior_of, usual
 from kshot.fewshot.priors import HEAD, LEARNED, UNSEEN
+from kshot.fewshot.slopes import AHEAD, ahead
 from kshot.potentials import potentials
 from kshot.potentials.model import Model
 from springs import rattled, ready, start
@@ -45,7 +47,7 @@ def rows_of(derivatives: np.ndarray) -> Rows:
 
 def test_relative_variances_are_mean_squares_of_leaves():
     model = start()
-    variance = prior_of(METHODS["relative"], model, ready(model, rattled(2)).rows).variance
+    variance = adapters.get("relative").prior(model, ready(model, rattled(2)).rows).variance
     squares = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.mean(leaf**2)), model.params)
     np.testing.assert_allclose(variance, ravel_pytree(squares)[0], rtol=1e-6)
     assert len(np.unique(variance)) > 1
@@ -57,19 +59,19 @@ def test_fisher_variances_are_root_reciprocals_of_information():
     derivatives[:, 0] *= 100
     derivatives[:, 1] = 0
     given = rows_of(derivatives)
-    prior = prior_of(METHODS["fisher"], model, given)
+    prior = adapters.get("fisher").prior(model, given)
     noise = np.array([0.01**2 * 2, *[0.1**2] * 4])
     information = np.mean(derivatives**2 / noise[:, None], axis=0)
     ratio = prior.variance * np.sqrt(np.maximum(information, UNSEEN * information.mean()))
     np.testing.assert_allclose(ratio / ratio[0], 1, rtol=1e-5)
-    relative = prior_of(METHODS["relative"], model, given).variance
+    relative = adapters.get("relative").prior(model, given).variance
     np.testing.assert_allclose(information @ prior.variance, information @ relative, rtol=1e-5)
 
 
 def test_shots_that_say_nothing_of_the_parameters_move_none():
     model = start()
     silent = rows_of(np.zeros((3, ravel_pytree(model.params)[0].size)))
-    assert not prior_of(METHODS["fisher"], model, silent).variance.any()
+    assert not adapters.get("fisher").prior(model, silent).variance.any()
 
 
 def test_a_start_without_a_learned_prior_never_lists_meta():
@@ -123,24 +125,34 @@ def test_a_weighted_product_makes_no_second_copy():
 
 def test_directions_are_bounded_by_rows_and_by_memory(monkeypatch: pytest.MonkeyPatch):
     small, large = {"w": np.zeros(20_000, np.float32)}, {"w": np.zeros(530_000, np.float32)}
-    assert directions_within_bounds(20, small) == 1500 // 20 - 1
-    for frames in (5, 20, 50, 200):
-        held = 4 * 530_000 * frames * (1 + directions_within_bounds(frames, large))
-        assert held <= MOST_BYTES
-        assert held > MOST_BYTES * (1 - 2 * frames * 4 * 530_000 / MOST_BYTES)
-    assert directions_within_bounds(5000, large) == 1
-    model, frames = start(), rattled(4)
-    monkeypatch.setattr(jacobian, "MOST_BYTES", 4 * 9 * 4 * (1 + 3))  # three directions of 9 floats
+    assert within_bounds(20, small) == (1500 // 20 - 1, None)
+    for frames in (5, 20, 50):
+        bounds = within_bounds(frames, large)
+        assert bounds.memory is None
+        held = 4 * 530_000 * frames * (1 + bounds.directions)
+        assert MEMORY * (1 - 2 * frames * 4 * 530_000 / MEMORY) < held <= MEMORY
+    assert within_bounds(5000, large).directions == 1
     seen: list[tuple[int, ...]] = []
     filled = jacobian._filled
     monkeypatch.setattr(jacobian, "_filled", lambda *a: seen.append((r := filled(*a)).shape) or r)
-    adapt(model, frames, methods=("shift",))
+    monkeypatch.setattr(jacobian, "FEW", 3)
+    three = 4.0 * 9 * 4 * (1 + 3)  # bytes of three directions of nine parameters
+    adapt(start(), rattled(4), methods=("shift",), memory=three)
     assert seen == [(4 * (1 + 3), 9)]
+
+
+def test_what_would_be_too_few_directions_is_computed_instead():
+    huge = {"w": np.zeros(4_000_000, np.float32)}
+    bounds = within_bounds(50, huge)
+    assert bounds.memory == MEMORY
+    assert FEW > bounds.directions > int(MEMORY / 16e6) // 50 - 1
+    with pytest.raises(OptionError, match=r"derivatives of one frame, 0.24 GB.*got 0.1 GB.*0.5 GB"):
+        within_bounds(50, huge, 1e8)
 
 
 def test_few_frames_are_under_way_at_once():
     begun: list[int] = []
-    results = jacobian._ahead(begun.append(n) or jnp.asarray(n) for n in range(20))
+    results = ahead(begun.append(n) or jnp.asarray(n) for n in range(20))
     for number, value in enumerate(results):
         assert int(value) == number
         assert len(begun) <= number + AHEAD
@@ -149,7 +161,7 @@ def test_few_frames_are_under_way_at_once():
 
 def test_first_frames_are_seen_and_not_copied():
     whole = ready(start(), rattled(5)).rows
-    part = gram(whole, prior_of(METHODS["relative"], start(), whole)).of(range(3))
+    part = gram(whole, adapters.get("relative").prior(start(), whole)).of(range(3))
     assert np.shares_memory(part.jacobian, whole.jacobian)
     assert np.shares_memory(part.rows.jacobian, whole.jacobian)
     order = np.array([4, 2, 3])
@@ -158,7 +170,7 @@ def test_first_frames_are_seen_and_not_copied():
 
 def test_products_that_rounding_makes_indefinite_are_solved():
     rows = ready(start(), rattled(4)).rows
-    problem = gram(rows, prior_of(METHODS["uniform"], start(), rows))
+    problem = gram(rows, adapters.get("uniform").prior(start(), rows))
     largest = problem.product.diagonal().max()
     values, vectors = np.linalg.eigh(problem.product)
     values[0] = -1.5e-6 * largest  # seen of 920 rows of SO3LR

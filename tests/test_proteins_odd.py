@@ -328,6 +328,14 @@ def test_atoms_on_top_of_each_other(tmp_path, hexapeptide):
         fragments(tmp_path, [*hexapeptide[:4], hexapeptide[3], *hexapeptide[4:]])
 
 
+def test_atoms_farther_than_pdb_can_say(tmp_path, hexapeptide):
+    # what rebuilds missing atoms reads PDB, whose columns would run into each other
+    far = list(hexapeptide)
+    far[5] = far[5][:30] + "18000.12" + far[5][38:]
+    with pytest.raises(InputError, match=r"-999 to 9999 Å; got .*odd.pdb: .* at 18000.1, "):
+        fragments(tmp_path, far)
+
+
 def test_residues_without_numbers(tmp_path, hexapeptide):
     with pytest.raises(InputError, match=r"odd.pdb: a LYS of chain A without a number"):
         fragments(tmp_path, [r.replace("LYS A   3", "LYS A    ") for r in hexapeptide])

@@ -8,17 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kshot.fewshot import judge
-from kshot.fewshot.judge import HOPELESS, bearable, cross_validated, fits, folds_of, judged
+from kshot.fewshot.adapters import adapters
+from kshot.fewshot.adapters import linear as module
+from kshot.fewshot.adapters.base import Problem
+from kshot.fewshot.adapters.linear import HOPELESS, bearable, steps_of
+from kshot.fewshot.folds import cross_validated, folds_of
 from kshot.fewshot.least_squares import Prior, Score, gram, score
-from kshot.fewshot.methods import METHODS
+from kshot.fewshot.shots import Shots, shifted_by, unmoved_fit
 from springs import rattled, ready, start
 
-METHOD = METHODS["uniform"]
+METHOD = adapters.get("uniform")
 
 
 @pytest.fixture(scope="module")
-def some() -> judge.Shots:
+def some() -> Shots:
     return ready(start(), rattled(8))
 
 
@@ -30,15 +33,15 @@ def problem(some):
 def paths(monkeypatch, some, *changes: list[float]):
     """Scales, from the largest on, whose steps change the start's error like this."""
     rows = some.rows
-    unmoved = score(rows, rows.residual + judge.shifted_by(rows, judge.unmoved_fit(some)))
+    unmoved = score(rows, rows.residual + shifted_by(rows, unmoved_fit(some)))
     asked: list[int] = []
 
-    def steps_of(_: judge.Shots, scale: SimpleNamespace):
+    def on_the_way(_: Shots, scale: SimpleNamespace):
         for change in changes[scale.place]:
             asked.append(scale.place)
             yield unmoved.together + change
 
-    monkeypatch.setattr(judge, "steps_of", steps_of)
+    monkeypatch.setattr(module, "errors_on_the_way", on_the_way)
     scales = [SimpleNamespace(place=place) for place in range(len(changes))]
     return [scale.place for scale in bearable(some, iter(scales))], asked
 
@@ -80,12 +83,12 @@ def test_the_choice_is_that_of_a_search_of_all_scales(some, problem):
         factor: min(
             error.together
             for error in cross_validated(
-                some, folds, fits(some, problem.solve(factor), METHOD.steps, folds)
+                some, folds, steps_of(some, problem.solve(factor), METHOD.steps, folds)
             )
         )
         for factor in METHOD.factors
     }
-    chosen = judged(some, METHOD, problem, 0).candidate
+    chosen = METHOD.judge(Problem(some, problem, 0)).candidate
     assert chosen.error.together == pytest.approx(errors[chosen.factor])
     assert chosen.error.together < min(errors.values()) + 0.02
 
@@ -118,12 +121,12 @@ def test_the_search_goes_down_as_long_as_a_scale_may_win(
         asked.append(true[len(asked)])
         return [score_of(asked[-1])]
 
-    monkeypatch.setattr(judge, "promising", lambda *_: iter(scales))
-    monkeypatch.setattr(judge, "bearable", lambda _, those: those)
-    monkeypatch.setattr(judge, "fits", lambda *_: iter(()))
-    monkeypatch.setattr(judge, "shifted_only", lambda *_: score_of(START))
-    monkeypatch.setattr(judge, "cross_validated", cross_validated_as_told)
-    best = judged(some, METHOD, problem, 0).candidate
+    monkeypatch.setattr(module, "promising", lambda *_: iter(scales))
+    monkeypatch.setattr(module, "bearable", lambda _, those: those)
+    monkeypatch.setattr(module, "steps_of", lambda *_: iter(()))
+    monkeypatch.setattr(module, "shifted_only", lambda *_: score_of(START))
+    monkeypatch.setattr(module, "cross_validated", cross_validated_as_told)
+    best = METHOD.judge(Problem(some, problem, 0)).candidate
     assert len(asked) == judged_scales, why
     assert best.error.together == pytest.approx(min(asked))
 
@@ -132,7 +135,7 @@ def test_errors_left_out_twice_are_the_same(some, problem):
     # the factor of a block is kept for the steps that follow
     folds = folds_of(len(some.frames), 0)
     solved = problem.solve(1.0)
-    first = next(iter(fits(some, solved, 1, folds)))
-    again = next(iter(fits(some, solved, 1, folds)))
+    first = next(iter(steps_of(some, solved, 1, folds)))
+    again = next(iter(steps_of(some, solved, 1, folds)))
     for (before, _), (after, _) in itertools.zip_longest(first, again):
         np.testing.assert_array_equal(before.move, after.move)

@@ -14,7 +14,7 @@ from kshot.atoms import Labelled
 from kshot.atoms.files import write
 from kshot.cli.main import app
 from kshot.core.errors import KshotError, OptionError, UnknownNameError
-from kshot.fewshot.inner import inner_of
+from kshot.fewshot.adapters.inner import inner_of
 from kshot.labelers import labeler
 from kshot.pipeline.config import ConfigError, StudyConfig, TrainConfig, load_config
 from kshot.pipeline.crossval import folds

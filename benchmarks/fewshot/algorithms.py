@@ -32,9 +32,9 @@ from kshot.atoms.files import read_labelled
 from kshot.core.cache import use_compile_cache
 from kshot.core.whole import whole
 from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.adapters import adapters
+from kshot.fewshot.adapters.inner import Inner, energy_forces, inner_of
 from kshot.fewshot.algorithms import ALGORITHMS
-from kshot.fewshot.inner import Inner, energy_forces, inner_of
-from kshot.fewshot.methods import METHODS
 from kshot.fewshot.recipes import CLOSED, Options
 from kshot.fewshot.task_batches import TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig, load_config
@@ -282,7 +282,7 @@ def closed_form(start: Model, families: Sequence[str], draws: int) -> dict[str, 
     found: dict[str, list[dict]] = {}
     for row in read_rows(HERE / "development" / "results", start.digest):
         same = row["family"] in families and row["k"] == K and row["draw"] < draws
-        if same and row["method"] in {*METHODS, "kshot"}:
+        if same and row["method"] in {*adapters, "kshot"}:
             found.setdefault(row["method"], []).append(row)
     return found
 

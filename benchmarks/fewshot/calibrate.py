@@ -6,7 +6,7 @@
 Cross-validated errors inside the K beside true ones on a fresh trajectory of the same minimum. All
 methods count, so that a line knows small and large errors. Each family is judged by a line that was
 fitted to the others. Intervals are those of a new family: Student's for as many families as there
-are, since runs of one family are no independent witnesses. What it prints is copied into the module.
+are, since runs of one family are no independent witnesses. What it prints is in the module.
 """
 
 from __future__ import annotations

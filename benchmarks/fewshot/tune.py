@@ -9,7 +9,7 @@ number is moved at a time, to the next half a decade (rates) or decade (weights 
 both neighbours of what is best are worse: so no edge of a grid is ever chosen. Then a refit of all
 20 by the same steps is held against what stopped early. Writes ``tuning.md`` as it grows, and what
 it is made of into ``tuning/``, both in ``development/`` or ``development/START/``; the chosen
-values are in ``tuned.py`` and `kshot.fewshot.finetune`.
+values are in ``tuned.py`` and `kshot.fewshot.adapters.finetune`.
 """
 
 from __future__ import annotations

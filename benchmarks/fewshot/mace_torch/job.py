@@ -21,8 +21,8 @@ from gradient import DRAWS, SHOTS, forgotten, shifted
 
 from kshot.atoms import Labelled, Structure
 from kshot.atoms.files import write
+from kshot.fewshot.adapters.finetune import RECIPE
 from kshot.fewshot.descent import BATCH, LOOK_EVERY, aside
-from kshot.fewshot.finetune import RECIPE
 from kshot.pipeline.study import ALLOW, Draw, Job, Row, tested
 from kshot.potentials.mace_torch import convert, read_export
 from kshot.potentials.model import Model

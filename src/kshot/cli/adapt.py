@@ -44,6 +44,9 @@ def adapt(
     ] = None,
     charge: Charge = None,
     spin: Spin = None,
+    memory: Annotated[
+        float, typer.Option(help="GB of derivatives held at once; the rest is computed again.")
+    ] = 2.5,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     workers: Annotated[int | None, typer.Option(help="Engines at once; all cores if none.")] = None,
     force: Force = False,
@@ -53,13 +56,14 @@ def adapt(
     from kshot.atoms.spin import Stated
     from kshot.core.cache import use_compile_cache
     from kshot.core.outputs import claim_outputs
-    from kshot.fewshot.methods import check_methods
+    from kshot.fewshot.adapters import named
+    from kshot.fewshot.jacobian import GB
     from kshot.pipeline.adapt import adapt_file, needed
     from kshot.pipeline.request import Request
 
     use_compile_cache()
     if method:
-        check_methods(method)
+        named(method)  # or it is refused
     request = Request(
         start,
         input,
@@ -76,10 +80,10 @@ def adapt(
         workers=workers,
         force=force,
         stated=Stated(charge, spin),
+        memory=memory * GB,
     )
-    if report is not None:
-        others = (*needed(request), output, request.labels)
-        claim_outputs([report], inputs=others, force=force)
+    others = (*needed(request), output, request.labels)
+    claim_outputs([report] if report is not None else [], inputs=others, force=force)
     done = adapt_file(request, say=lambda line: tell([line]))
     if report is not None:
         from kshot.pipeline.page import page_record

@@ -60,7 +60,8 @@ def test_frames(
 def comparison(done: Done, start: Model, test: list[Labelled]) -> Comparison:
     """Return errors of the adapted model, and of its start with energies shifted by the labels."""
     from kshot.fewshot.adapt import adapt
+    from kshot.fewshot.adapters.plain import SHIFT
     from kshot.pipeline.evaluate import compare
 
-    shifted = adapt(start, done.labelled, methods=("shift",), keep=0.0).model
+    shifted = adapt(start, done.labelled, methods=(SHIFT.name,), keep=0.0).model
     return compare({"kshot": done.adapted.model, "start + shift": shifted}, test)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,35 +17,15 @@ from kshot.atoms import Labelled, Structure
 from kshot.atoms.e0s import E0s
 from kshot.core.errors import TaskError
 from kshot.core.side_by_side import both
+from kshot.fewshot.adapters import named, usual
+from kshot.fewshot.adapters.base import Adapter, Candidate, Judged, Problem
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
 from kshot.fewshot.curve import FEWEST as FEWEST_OF_CURVE
 from kshot.fewshot.curve import TOO_FEW, Point, learning_curve
 from kshot.fewshot.expected import Expected, expected
-from kshot.fewshot.finetune import FEWEST, FineTune
-from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import directions_within_bounds, rows
-from kshot.fewshot.judge import (
-    FOLDS,
-    Candidate,
-    Judged,
-    Rule,
-    Shots,
-    cross_validated,
-    fits,
-    folds_of,
-    judged,
-    shots,
-)
-from kshot.fewshot.least_squares import Fit, Gram, Solved, grams
-from kshot.fewshot.methods import (
-    FINETUNE,
-    INNER,
-    METHODS,
-    check_methods,
-    moved,
-    prior_of,
-    usual,
-)
+from kshot.fewshot.jacobian import MEMORY, Bounds, Rows, rows, within_bounds
+from kshot.fewshot.least_squares import Fit, Gram, Prior, Solved, grams
+from kshot.fewshot.shots import Shots, moved, shots
 from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
@@ -146,6 +126,7 @@ def adapt(
     keep: float = 1.0,
     seed: int = 0,
     cache: Path | None = None,
+    memory: float = MEMORY,
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Adapt a start to K labelled structures.
@@ -153,108 +134,135 @@ def adapt(
     Args:
         start: a meta-trained model.
         labelled: the K; at least two.
-        methods: names in `kshot.fewshot.methods.EVERY` to choose among, those of
-            `kshot.fewshot.methods.usual` if None; ``"inner"`` is the rule
-            that the start was meta-trained for, if it was; that and ``"finetune"`` want another
-            one beside them.
+        methods: names of `kshot.fewshot.adapters.adapters` to choose among, those of
+            `kshot.fewshot.adapters.usual` if None; one at least in closed form.
         keep: how strongly the start's anchors are held; 0 lets it forget.
         seed: of folds and directions.
         cache: a folder where the anchors' derivatives are kept for the next adaptation.
+        memory: bytes of derivatives that may be held at once; where those of all labels do not
+            fit, they are computed whenever they are read.
         told: called with the name of each part of the work when it is done, `parts` times, from
             any thread.
 
     Raises:
         TaskError: too few labels.
-        UnknownNameError, OptionError: see `kshot.fewshot.methods.check_methods`.
+        UnknownNameError, OptionError: see `kshot.fewshot.adapters.named`.
+        OptionError: too little memory, see `kshot.fewshot.jacobian.within_bounds`.
     """
-    methods = usual(start) if methods is None else methods
-    check_methods(methods)
-    if len(labelled) < 2:
-        todo = "Add labels; five are a sensible least."
-        raise TaskError("two labels or more, to choose a method by", str(len(labelled)), todo)
-    if FINETUNE in methods and len(labelled) < FEWEST:
-        todo = "Add labels, or leave it out: the other methods take two."
-        raise TaskError(f"{FEWEST} labels or more to fine-tune on", str(len(labelled)), todo)
+    chosen = named(usual(start) if methods is None else methods)
+    require_enough(chosen, len(labelled))
+    tried = [adapter for each in chosen if (adapter := each.of(start)) is not None]
     frames = to_pieces(start, labelled)
-    directions = directions_within_bounds(len(frames), start.params)
+    bounds = within_bounds(len(frames), start.params, memory)
     own, anchors = both(
-        lambda: rows(start.potential, start.params, frames, directions=directions, seed=seed),
-        lambda: anchor_rows(start, cache) if keep > 0 else None,
+        lambda: linearised(start, frames, bounds, seed),
+        lambda: anchor_rows(start, cache, bounds.memory) if keep > 0 else None,
     )
     told("derivatives")
-    priors = {name: prior_of(METHODS[name], start, own) for name in methods if name in METHODS}
-    rules: list[Rule] = []
-    if INNER in methods and (inner := inner_of(start)) is not None:
-        rules.append(inner)
-    if FINETUNE in methods:
-        rules.append(FineTune(told))
-    some = shots(start, frames, own)
-    adapted = choose_among(some, grams(own, priors, anchors, keep), seed, rules=rules, told=told)
+    problems = grams(own, priors_of(tried, start, own), anchors, keep)
+    adapted = choose_among(shots(start, frames, own), tried, problems, seed, told)
     forgotten = adapted.drift and adapted.drift.warning(keep)
     return replace(adapted, notes=(*adapted.notes, forgotten)) if forgotten else adapted
 
 
+def require_enough(chosen: Sequence[Adapter], labels: int) -> None:
+    """Raise unless there are labels enough for every adapter.
+
+    Raises:
+        TaskError: too few.
+    """
+    neediest = max(chosen, key=lambda adapter: adapter.fewest)
+    if labels < neediest.fewest:
+        expected = f"{neediest.fewest} labels or more, for {neediest.name}"
+        todo = "Add labels; five are a sensible least."
+        if any(adapter.fewest <= labels for adapter in chosen):
+            todo = "Add labels, or leave it out: the other methods take fewer."
+        raise TaskError(expected, str(labels), todo)
+
+
+def priors_of(tried: Sequence[Adapter], start: Model, own: Rows) -> dict[str, Prior]:
+    """Return the priors of the adapters that have one, by name."""
+    priors = {adapter.name: adapter.prior(start, own) for adapter in tried}
+    return {name: prior for name, prior in priors.items() if prior is not None}
+
+
+def linearised(start: Model, frames: Sequence[Piece], bounds: Bounds, seed: int) -> Rows:
+    """Return a start's rows on labelled frames, within bounds."""
+    return rows(
+        start.potential,
+        start.params,
+        frames,
+        directions=bounds.directions,
+        seed=seed,
+        memory=bounds.memory,
+    )
+
+
 def parts(start: Model, methods: Sequence[str], labels: int) -> int:
-    """Return in how many parts `adapt` tells of its work."""
-    count = 1 + len(methods)  # derivatives, and each method
-    if INNER in methods and INNER not in start.learned:
-        count -= 1
-    if FINETUNE in methods:
-        count += min(FOLDS, labels)
-    return count
+    """Return in how many parts `adapt` tells of its work: derivatives, and those of each method."""
+    tried = [adapter.of(start) for adapter in named(methods)]
+    return 1 + sum(adapter.parts(labels) for adapter in tried if adapter is not None)
+
+
+class Outcome(NamedTuple):
+    """An adapter that was judged, on its problem."""
+
+    adapter: Adapter
+    problem: Problem
+    judged: Judged
+
+    def model(self) -> Model:
+        """Return the start adapted to all labels."""
+        return apply(self.problem.shots.start, self.adapter.fit(self.problem, self.judged))
 
 
 def choose_among(
-    some: Shots,
+    task: Shots,
+    tried: Sequence[Adapter],
     problems: Mapping[str, Gram],
     seed: int,
-    *,
-    rules: Sequence[Rule] = (),
     told: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
-    """Return the model adapted by the best of some methods, whose problems are set up already.
+    """Return the model adapted by the best of some adapters, whose problems are set up already.
 
     Args:
-        some: the labels.
-        problems: one at least, by the name of its method.
+        task: the labels.
+        tried: adapters, one at least in closed form.
+        problems: linear ones, by the name of their adapter.
         seed: of folds.
-        rules: other ways that take part.
-        told: called with the name of each method when it has been judged.
+        told: called with the name of each adapter when it has been judged.
     """
     candidates: list[Candidate] = []
-    linear: Judged | None = None
-    for name, problem in problems.items():
-        outcome = judged(some, METHODS[name], problem, seed)
-        candidates.append(outcome.candidate)
-        if linear is None or better(outcome.candidate, linear.candidate):
-            linear = outcome  # the matrices of the others are let go
-        told(name)
-    assert linear is not None, "no method in closed form"
-    folds = folds_of(len(some.frames), seed)
-    followers: list[tuple[Candidate, Rule]] = []
-    for rule in rules:
-        (error,) = cross_validated(some, folds, rule.fits(some, folds))
-        followers.append((Candidate(rule.method, 1.0, rule.method.steps, error), rule))
-        told(rule.method.name)
-    best = linear.candidate
-    for candidate, _ in followers:
+    best: Outcome | None = None
+    linear: Solved | None = None
+    least = np.inf
+    # closed forms come first: what they solve is let go before others begin.
+    for adapter in sorted(tried, key=lambda adapter: adapter.name not in problems):
+        problem = Problem(task, problems.get(adapter.name), seed, told)
+        outcome = Outcome(adapter, problem, adapter.judge(problem))
+        candidate, solved = outcome.judged
         candidates.append(candidate)
-        best = candidate if better(candidate, best) else best
-    rule = next((rule for candidate, rule in followers if candidate is best), None)
+        if best is None or candidate.error.together < best.judged.candidate.error.together:
+            best = outcome
+        if solved is not None and (linear is None or candidate.error.together < least):
+            linear, least = solved, candidate.error.together
+        told(adapter.name)
+    assert best is not None, "no adapter"
+    assert linear is not None, "no adapter in closed form"
+    chosen, curve_of = best.judged.candidate, linear
     # what more labels are worth is read off the linear problem, whoever won.
-    model, curve = both(
-        lambda: followed(some, rule) if rule else finished(some, linear.solved, best.steps),
-        lambda: learning_curve(linear.solved, best.error, seed),
-    )
-    labels, atoms = len(some.frames), float(some.rows.counts.sum(1).mean())
-    lost = drift(some.start, model)
-    notes = tuple(notes_of(best, labels))
-    return Adapted(model, best, tuple(candidates), labels, atoms, curve, lost, notes)
+    model, curve = both(best.model, lambda: learning_curve(curve_of, chosen.error, seed))
+    labels, atoms = len(task.frames), float(task.rows.counts.sum(1).mean())
+    lost = drift(task.start, model)
+    notes = tuple(notes_of(chosen, labels))
+    return Adapted(model, chosen, tuple(candidates), labels, atoms, curve, lost, notes)
 
 
-def better(candidate: Candidate, other: Candidate) -> bool:
-    """Whether a candidate does better on frames left out than another."""
-    return candidate.error.together < other.error.together
+def adapted_by(task: Shots, problems: Mapping[str, Gram], candidate: Candidate, seed: int) -> Model:
+    """Return the start adapted to all labels in the way of a candidate."""
+    adapter = candidate.method
+    problem = Problem(task, problems.get(adapter.name), seed)
+    return Outcome(adapter, problem, Judged(candidate, None)).model()
 
 
 def notes_of(chosen: Candidate, labels: int) -> Iterator[str]:
@@ -267,32 +275,15 @@ def notes_of(chosen: Candidate, labels: int) -> Iterator[str]:
         yield TOO_FEW.format(labels, FEWEST_OF_CURVE)
 
 
-def fitted(some: Shots, problem: Gram, candidate: Candidate) -> Model:
-    """Return the start adapted to all labels in the way of a candidate."""
-    return finished(some, problem.solve(candidate.factor), candidate.steps)
-
-
-def finished(some: Shots, solved: Solved, steps: int) -> Model:
-    """Return the start adapted to all labels, by so many steps of a problem that is solved."""
-    *_, [(fit, _)] = fits(some, solved, steps, [()])
-    return apply(some.start, fit)
-
-
-def followed(some: Shots, rule: Rule) -> Model:
-    """Return the start adapted to all labels by a rule."""
-    ([(found, _)],) = rule.fits(some, [()])
-    return apply(some.start, found)
-
-
 def to_pieces(start: Model, labelled: Sequence[Labelled]) -> list[Piece]:
     """Return labelled structures less the start's E0s."""
-    sums = E0s(start.e0s, "dictionary").sums([one.structure for one in labelled])
+    sums = E0s(start.e0s, "dictionary").sums([frame.structure for frame in labelled])
     return pieces(labelled, start.potential.cutoff, sums, start.dtype)
 
 
-def apply(start: Model, found: Fit) -> Model:
+def apply(start: Model, fit: Fit) -> Model:
     """Return the start moved by a fit; shifts of elements go into its E0s."""
     e0s = dict(start.e0s)
-    for number, shift in zip(start.potential.elements, found.shifts, strict=True):
+    for number, shift in zip(start.potential.elements, fit.shifts, strict=True):
         e0s[number] += float(shift)
-    return start.with_(params=moved(start.params, found.move), e0s=e0s)
+    return start.with_(params=moved(start.params, fit.move), e0s=e0s)

@@ -18,7 +18,7 @@ from kshot.atoms.graph import graph
 from kshot.fewshot.jacobian import Rows, rows
 from kshot.fewshot.kept_rows import kept
 from kshot.potentials.model import Model
-from kshot.potentials.model_predict import packs, predict_packs
+from kshot.potentials.model_predict import prepare
 from kshot.potentials.packed import pieces
 
 NAME = "anchors"
@@ -60,14 +60,14 @@ class Drift(NamedTuple):
 
 def as_anchors(labelled: Sequence[Labelled]) -> dict[str, Any]:
     """Return labelled structures as the arrays that a start carries."""
-    sizes = np.array([len(one.structure) for one in labelled], np.int32)
+    sizes = np.array([len(frame.structure) for frame in labelled], np.int32)
     join = lambda parts, kind: np.concatenate([np.asarray(p, kind) for p in parts])  # noqa: E731
     return {
         "sizes": sizes,
-        "numbers": join([one.structure.numbers for one in labelled], np.int32),
-        "positions": join([one.structure.positions for one in labelled], np.float32),
-        "energies": np.array([one.labels.energy for one in labelled], np.float64),
-        "forces": join([one.labels.forces for one in labelled], np.float32),
+        "numbers": join([frame.structure.numbers for frame in labelled], np.int32),
+        "positions": join([frame.structure.positions for frame in labelled], np.float32),
+        "energies": np.array([frame.labels.energy for frame in labelled], np.float64),
+        "forces": join([frame.labels.forces for frame in labelled], np.float32),
     }
 
 
@@ -86,23 +86,28 @@ def anchors_of(start: Model) -> list[Labelled]:
     ]
 
 
-def anchor_rows(start: Model, folder: Path | None = None) -> Rows | None:
+def anchor_rows(
+    start: Model, folder: Path | None = None, memory: float | None = None
+) -> Rows | None:
     """Return the rows of a start's anchors, or None if it carries none.
 
     Args:
         start: the start.
         folder: where they are kept for the next adaptation; nowhere if None.
+        memory: bytes of derivatives that are held at once; all of them if None.
     """
     held = anchors_of(start)
     if not held:
         return None
 
     def make() -> Rows:
-        sums = E0s(start.e0s, "dictionary").sums([one.structure for one in held])
+        sums = E0s(start.e0s, "dictionary").sums([frame.structure for frame in held])
         made = pieces(held, start.potential.cutoff, sums, start.dtype)
-        return rows(start.potential, start.params, made, directions=WAYS, one_size=True)
+        return rows(
+            start.potential, start.params, made, directions=WAYS, one_size=True, memory=memory
+        )
 
-    return kept(folder, f"{start.digest} {WAYS}", make)
+    return kept(folder if memory is None else None, f"{start.digest} {WAYS}", make)
 
 
 def drift(start: Model, adapted: Model) -> Drift | None:
@@ -115,13 +120,15 @@ def drift(start: Model, adapted: Model) -> Drift | None:
 
 
 def _errors(model: Model, held: Sequence[Labelled]) -> tuple[float, float]:
-    structures = [one.structure for one in held]
-    graphs = [graph(one, model.potential.cutoff, model.dtype) for one in structures]
-    found = predict_packs(model.potential, model.params, packs(model.potential, graphs))
+    structures = [frame.structure for frame in held]
+    graphs = [graph(structure, model.potential.cutoff, model.dtype) for structure in structures]
+    predicted = prepare(model.potential, graphs).predict(model.params)
     sums = E0s(model.e0s, "dictionary").sums(structures)
-    energies = np.array([energy for energy, _ in found]) + sums
-    off = (energies - [one.labels.energy for one in held]) / [len(one) for one in structures]
+    energies = np.array([energy for energy, _ in predicted]) + sums
+    off = (energies - [frame.labels.energy for frame in held]) / [
+        len(structure) for structure in structures
+    ]
     forces = np.concatenate(
-        [f - one.labels.forces for (_, f), one in zip(found, held, strict=True)]
+        [f - frame.labels.forces for (_, f), frame in zip(predicted, held, strict=True)]
     )
     return float(off.std()), float(np.sqrt(np.mean(forces**2)))

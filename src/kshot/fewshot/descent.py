@@ -27,6 +27,8 @@ PATIENCE = 400  # steps without a gain that end a run, and as many more as its b
 HALVINGS = 4  # of the rate, evenly over one patience
 GAIN = 1e-3  # of the loss: less is standing still
 WATCHED = 5  # one frame in so many is set aside, two at least
+RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # of Adam: networks differ by two decades in what is best
+TRIAL = 100  # steps, after which frames set aside say which rate does best
 GUARD = 200_000  # steps: a run that comes so far says so, and is not called converged
 ADAM = optax.scale_by_adam()
 
@@ -113,9 +115,7 @@ class Descent:
             recipe: rate and weights.
             seed: of the frames set aside and of batches.
         """
-        parts = aside(len(frames), seed)
-        level = _level([frames[i] for i in parts[1]])
-        watched, rest = ([_less(frames[i], level) for i in part] for part in parts)
+        watched, rest = self._parts(frames, seed)
         batches = self._batches(rest, seed)
         state, rate, halved, best, least = ADAM.init(params), recipe.rate, 0, 0, np.inf
         kept, curve, trained = params, [], float("nan")
@@ -134,6 +134,27 @@ class Descent:
             params, state, losses = self._leap(params, state, next(batches), *_told(recipe, rate))
             trained = float(np.mean(losses))
         return Descended(kept, best, "guard", tuple(curve), len(rest))
+
+    def with_best_rate(
+        self, params: PyTree, frames: Sequence[Piece], recipe: Recipe, seed: int = 0
+    ) -> Recipe:
+        """Return the recipe with the rate that does best in a short trial, as `converged` judges.
+
+        Args:
+            params: to begin with.
+            frames: three or more; `aside` says which of them judge.
+            recipe: weights; its rate is not looked at.
+            seed: of the frames set aside and of batches.
+        """
+        watched, rest = self._parts(frames, seed)
+        losses = {}
+        for rate in RATES:
+            batches, state, moved = self._batches(rest, seed), ADAM.init(params), params
+            for _ in range(TRIAL // LOOK_EVERY):
+                moved, state, _ = self._leap(moved, state, next(batches), *_told(recipe, rate))
+            loss = self.loss(moved, watched, recipe)
+            losses[rate] = loss if np.isfinite(loss) else np.inf
+        return recipe._replace(rate=min(losses, key=losses.__getitem__))
 
     def refitted(
         self, params: PyTree, frames: Sequence[Piece], recipe: Recipe, run: Descended, seed: int = 0
@@ -159,6 +180,13 @@ class Descent:
         parts = [frames[i : i + BATCH] for i in range(0, len(frames), BATCH)]
         losses = [self._judge(params, *weights, self._pack(part)) for part in parts]
         return float(np.average(np.asarray(losses), weights=[len(part) for part in parts]))
+
+    def _parts(self, frames: Sequence[Piece], seed: int) -> tuple[list[Piece], list[Piece]]:
+        """Return the frames set aside and the others, less the mean energy of those."""
+        parts = aside(len(frames), seed)
+        level = _level([frames[i] for i in parts[1]])
+        watched, rest = ([_less(frames[i], level) for i in part] for part in parts)
+        return watched, rest
 
     def _batches(self, frames: Sequence[Piece], seed: int) -> Iterator[Packed]:
         """Yield batches for `LOOK_EVERY` steps at a time: every frame once before any again."""

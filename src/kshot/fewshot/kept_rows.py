@@ -31,8 +31,8 @@ def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
         return make()
     key = hashlib.sha256(f"{what} {code_digest()}".encode()).hexdigest()
     path = folder / f"{key[:32]}.npz"
-    if (found := _read(path)) is not None:
-        return found
+    if (rows := _read(path)) is not None:
+        return rows
     made = make()
     keep_file(path, functools.partial(_write, made), MOST_FILES)
     return made
@@ -41,7 +41,7 @@ def kept(folder: Path | None, what: str, make: Callable[[], Rows]) -> Rows:
 def _read(path: Path) -> Rows | None:
     try:
         held = read_arrays(path)
-        ways = tuple(held[f"ways{place}"] for place in range(len(held["counts"])))
+        ways = tuple(held[f"ways{number}"] for number in range(len(held["counts"])))
         plain = {name: held[name] for name in Rows._fields if name != "ways"}
     except (OSError, KeyError, NotArraysError):
         return None
@@ -50,6 +50,6 @@ def _read(path: Path) -> Rows | None:
 
 def _write(made: Rows, part: Path) -> None:
     arrays: dict[str, Any] = {name: v for name, v in made._asdict().items() if name != "ways"}
-    arrays |= {f"ways{place}": value for place, value in enumerate(made.ways)}
+    arrays |= {f"ways{number}": value for number, value in enumerate(made.ways)}
     with part.open("wb") as file:
         np.savez(file, **arrays)

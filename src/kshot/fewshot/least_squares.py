@@ -21,8 +21,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
-from kshot.fewshot.jacobian import Rows, rows_at
-from kshot.fewshot.products import products_of
+from kshot.fewshot.jacobian import Jacobian, Rows, joined, products, rows_at, sums
 
 ROUNDING = (1e-6, 1e-5, 1e-4)  # of the largest variance: the first to leave C positive definite
 SHIFT = 10.0  # eV per element: as good as free, and no element takes all of it
@@ -74,7 +73,7 @@ class Gram:
     """
 
     rows: Rows
-    jacobian: Float[np.ndarray, "all params"]
+    jacobian: Jacobian
     variance: Float[np.ndarray, " params"]
     product: Float[np.ndarray, "all all"]
     shifted: Float[np.ndarray, "all kinds"]
@@ -102,17 +101,17 @@ class Gram:
         return self._solved(factor, ROUNDING[-1])
 
     def _solved(self, factor: float, relative_rounding: float) -> Solved:
-        own = len(self.rows.frame)
+        labelled = len(self.rows.frame)
         # products are taken in float32: what is below their rounding is no information.
         rounding = relative_rounding * factor * self.product.diagonal().max(initial=0.0)
         noise = self.noise + rounding
-        covariance = factor * self.product[:own, :own]
-        covariance += SHIFT**2 * (self.shifted[:own] @ self.shifted[:own].T)
-        covariance[np.diag_indices(own)] += noise[:own]
+        covariance = factor * self.product[:labelled, :labelled]
+        covariance += SHIFT**2 * (self.shifted[:labelled] @ self.shifted[:labelled].T)
+        covariance[np.diag_indices(labelled)] += noise[:labelled]
         # anchors have no residuals, so they are eliminated: what is left to invert is a third.
-        between = factor * self.product[own:, :own]
-        among = factor * self.product[own:, own:]
-        among[np.diag_indices_from(among)] += noise[own:]
+        between = factor * self.product[labelled:, :labelled]
+        among = factor * self.product[labelled:, labelled:]
+        among[np.diag_indices_from(among)] += noise[labelled:]
         lower = scipy.linalg.cholesky(among, lower=True, overwrite_a=True, check_finite=False)
         half = scipy.linalg.solve_triangular(lower, between, lower=True, check_finite=False)
         covariance -= half.T @ half
@@ -148,33 +147,43 @@ class Solved:
             self.lower, self.half, lower=True, trans=1, check_finite=False
         )
 
-    def fits(
+    def multipliers(
         self,
         residuals: Float[np.ndarray, "#several rows"],
         without: Sequence[Sequence[int] | np.ndarray],
-    ) -> list[Fit]:
-        """Return several fits at once: each reads all derivatives, and so they do that together.
+    ) -> Float[np.ndarray, "several all"]:
+        """Return the multipliers α of several fits, of labelled rows and then of anchors.
 
         Args:
             residuals: of the labelled rows, one row for each fit, or one for all; their own, or
                 what takes their place in a later Gauss-Newton step.
             without: frames that each fit leaves out, as if they had no labels.
         """
-        problem = self.problem
         alphas = np.repeat(residuals @ self.inverse, len(without) // len(residuals), axis=0)
         for alpha, frames in zip(alphas, without, strict=True):
             if len(frames):
                 # what is left out has no multiplier in the fit to the rest.
-                gone = places(problem.rows, frames)
+                gone = places(self.problem.rows, frames)
                 alpha -= self._errors(gone, alpha) @ self.inverse[gone]
                 alpha[gone] = 0
-        alphas = np.concatenate([alphas, alphas @ self.pull.T], axis=1)
-        moves = alphas.astype(np.float32) @ problem.jacobian
-        shifts = alphas @ problem.shifted
+        return np.concatenate([alphas, alphas @ self.pull.T], axis=1)
+
+    def fits(self, multipliers: Float[np.ndarray, "several all"]) -> list[Fit]:
+        """Return several fits at once: each reads all derivatives, and so they do that together."""
+        problem = self.problem
+        moves = sums(problem.jacobian, multipliers)
+        shifts = multipliers @ problem.shifted
         return [
             Fit(-self.factor * problem.variance * move, -(SHIFT**2) * shift)
             for move, shift in zip(moves, shifts, strict=True)
         ]
+
+    def changes(
+        self, multipliers: Float[np.ndarray, "several all"]
+    ) -> Float[np.ndarray, "several rows"]:
+        """Return J δ of several fits on the labelled rows; no derivative is read."""
+        labelled = self.problem.product[:, : len(self.problem.rows.frame)]
+        return -self.factor * multipliers @ labelled
 
     @functools.cached_property
     def linear(self) -> Score:
@@ -229,22 +238,22 @@ def grams(
     jacobian = rows.jacobian
     shifted = np.where(rows.is_energy[:, None], rows.counts[rows.frame], 0)
     if anchors is not None:
-        jacobian = np.concatenate([jacobian, anchors.jacobian])
+        jacobian = joined(jacobian, anchors.jacobian)
         # a shift between levels of theory is none of the anchors' business.
         shifted = np.concatenate([shifted, np.zeros((len(anchors.frame), shifted.shape[1]))])
-    products = products_of(jacobian, [prior.variance for prior in priors.values()])
-    found = {}
-    for (name, prior), product in zip(priors.items(), products, strict=True):
+    of_each = products(jacobian, [prior.variance for prior in priors.values()])
+    problems = {}
+    for (name, prior), product in zip(priors.items(), of_each, strict=True):
         noise = prior.noise(rows)
         if anchors is not None:
             noise = np.concatenate([noise, prior.noise(anchors) / keep])
-        found[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
-    return found
+        problems[name] = Gram(rows, jacobian, prior.variance, product, shifted, noise)
+    return problems
 
 
 def places(rows: Rows, frames: Sequence[int] | np.ndarray) -> Int[np.ndarray, " some"]:
     """Return where the rows of some frames are, frame by frame."""
-    return np.concatenate([np.flatnonzero(rows.frame == one) for one in frames])
+    return np.concatenate([np.flatnonzero(rows.frame == frame) for frame in frames])
 
 
 def _left_out(
@@ -295,7 +304,7 @@ class Score(NamedTuple):
     @property
     def together(self) -> float:
         """One number to choose by: both errors count by their ratio."""
-        parts = [one for one in self if np.isfinite(one)]
+        parts = [error for error in self if np.isfinite(error)]
         return float(np.mean(np.log(np.maximum(parts, 1e-9))))
 
 

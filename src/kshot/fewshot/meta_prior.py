@@ -20,7 +20,7 @@ import optax
 from jaxtyping import Array, Float
 
 from kshot.core import trees
-from kshot.fewshot.jacobian import Rows
+from kshot.fewshot.jacobian import Rows, held
 from kshot.fewshot.least_squares import SHIFT
 from kshot.fewshot.priors import LEARNED
 from kshot.potentials.model import Model
@@ -71,7 +71,7 @@ def episode(model: Model, own: Rows, support: Sequence[int], query: Sequence[int
         query: frames to judge on.
     """
     first, second = own.of(support), own.of(query)
-    jacobian = np.concatenate([first.jacobian, second.jacobian])
+    jacobian = np.concatenate([held(first.jacobian), held(second.jacobian)])
     count = len(first.frame)
     edges = np.cumsum([0] + [np.size(leaf) for leaf in jax.tree.leaves(model.params)])
     slices = [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]

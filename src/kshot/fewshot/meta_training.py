@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from kshot import meta
-from kshot.fewshot.inner import Inner, with_inner
+from kshot.fewshot.adapters.inner import Inner, with_inner
 from kshot.fewshot.joint import Errors, Report, errors_of
 from kshot.fewshot.task_batches import TaskBatches
 from kshot.meta import Task

@@ -13,9 +13,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from kshot.core import trees
-from kshot.fewshot.jacobian import Rows
+from kshot.fewshot.jacobian import Rows, squares
 from kshot.fewshot.least_squares import Prior
-from kshot.fewshot.products import column_blocks
 from kshot.potentials.model import Model
 
 LEARNED = "gauss_newton"
@@ -39,6 +38,11 @@ def noises_of(model: Model) -> dict[str, float]:
     return {name: float(np.exp(value)) for name, value in learned.get("log_noise", {}).items()}
 
 
+def has_learned(model: Model) -> bool:
+    """Return whether meta-training found variances of leaves."""
+    return LEARNED in model.learned
+
+
 def nothing(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """Return zeros: no parameter moves."""
     del rows
@@ -59,22 +63,22 @@ def uniform(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
 
 def learned(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """Return the variances of leaves that meta-training found; ones if it found none."""
-    found = model.learned.get(LEARNED)
-    if found is None:
+    prior = model.learned.get(LEARNED)
+    if prior is None:
         return uniform(model, rows)
-    logs = found["log_variance"].items()
+    logs = prior["log_variance"].items()
     return leaf_variances(model, {name: float(np.exp(value)) for name, value in logs})
 
 
 def relative(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """Return each leaf's mean square: large weights may move farther than small ones."""
     del rows
-    squares = {
+    means = {
         name: float(np.mean(np.square(leaf, dtype=np.float64)))
         for name, leaf in trees.named_leaves(model.params)
         if np.size(leaf)
     }
-    return leaf_variances(model, squares)
+    return leaf_variances(model, means)
 
 
 def fisher(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
@@ -86,10 +90,7 @@ def fisher(model: Model, rows: Rows) -> Float[np.ndarray, " params"]:
     """
     still = nothing(model, rows)
     weights = 1 / Prior(still, **noises_of(model)).noise(rows) / len(rows.frame)
-    information = np.empty_like(still)
-    for block in column_blocks(len(still)):
-        squares = np.square(rows.jacobian[:, block])
-        information[block] = weights.astype(squares.dtype) @ squares
+    information = squares(rows.jacobian, weights)
     if not information.any():
         return still
     variance = 1 / np.sqrt(np.maximum(information, UNSEEN * information.mean()))

@@ -24,6 +24,17 @@ def products_of(
     ]
 
 
+def squares_of(
+    jacobian: Float[np.ndarray, "all params"], weights: Float[np.ndarray, " all"]
+) -> Float[np.ndarray, " params"]:
+    """Return the weighted sum of the squares of all rows, by blocks of columns."""
+    total = np.empty(jacobian.shape[1])
+    for block in column_blocks(len(total)):
+        squares = np.square(jacobian[:, block])
+        total[block] = weights.astype(squares.dtype) @ squares
+    return total
+
+
 def _weighted_product(
     jacobian: Float[np.ndarray, "all params"], variance: Float[np.ndarray, " params"]
 ) -> Float[np.ndarray, "all all"]:
@@ -49,13 +60,13 @@ def _products_by_runs(
         return []
     together = np.stack(variances)
     changes = np.flatnonzero((np.diff(together, axis=1) != 0).any(axis=0)) + 1
-    found = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
+    products = [np.zeros((len(jacobian), len(jacobian))) for _ in variances]
     for begin, end in itertools.pairwise([0, *changes, together.shape[1]]):
         if not together[:, begin].any():
             continue
         part = jacobian[:, begin:end]
         product = part @ part.T
-        for variance, into in zip(together[:, begin], found, strict=True):
+        for variance, into in zip(together[:, begin], products, strict=True):
             if variance > 0:
                 into += variance * product
-    return found
+    return products

@@ -56,6 +56,8 @@ class Options(NamedTuple):
         return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(rate))
 
 
+UNTRAINED: Algorithm = "finetune"
+"""Joint training is all that its start has seen."""
 Recipe = Callable[[EnergyForces, Options], meta.Bilevel]
 
 
@@ -73,12 +75,12 @@ def last_layers(params: PyTree) -> PyTree:
     """Return the last layer of each readout, in which energies and forces are linear."""
     last: dict[str, tuple[int, list[jax.Array]]] = {}
     for name, leaf in trees.named_leaves(params):
-        if HEAD not in name or (found := re.search(r"Linear_(\d+)", name)) is None:
+        if HEAD not in name or (match := re.search(r"Linear_(\d+)", name)) is None:
             continue
-        place, block = int(found[1]), name[: found.start()]
+        layer, block = int(match[1]), name[: match.start()]
         deepest, leaves = last.get(block, (-1, []))
-        if place >= deepest:
-            last[block] = (place, [*leaves, leaf] if place == deepest else [leaf])
+        if layer >= deepest:
+            last[block] = (layer, [*leaves, leaf] if layer == deepest else [leaf])
     return [leaf for _, leaves in last.values() for leaf in leaves]
 
 

@@ -15,6 +15,7 @@ from kshot.core.manifest import code_versions
 from kshot.core.outputs import claim_outputs
 from kshot.core.whole import whole
 from kshot.fewshot.adapt import Adapted, adapt, parts
+from kshot.fewshot.jacobian import within_bounds
 from kshot.pipeline.budget import Supply, within_budget
 from kshot.pipeline.levels import level_of, shifts
 from kshot.pipeline.preflight import FEWEST as LEAST
@@ -46,6 +47,7 @@ def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) ->
 
     Raises:
         OutputError: an output is an input, or is there and ``force`` is not set.
+        OptionError: too little memory for any derivatives; no label was bought.
     """
     begun = time.perf_counter()
     path = start_path(request.start)
@@ -53,6 +55,7 @@ def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) ->
     claim_outputs(outputs, inputs=needed(request), force=request.force)
     start = load(path)
     say(f"start {path.stem}: predicts {level_of(start) or 'an unknown level of theory'}")
+    within_bounds(request.budget or LEAST, start.params, request.memory)  # or no label is bought
     given, bare = read_input(request.input, request.stated, say)
     check_structures(start, [one.structure for one in given] + bare, request.allow)
     if request.budget is not None and len(given) >= LEAST:  # before anything is paid for
@@ -69,6 +72,7 @@ def adapt_file(request: Request, say: Callable[[str], None] = lambda _: None) ->
             keep=request.keep,
             seed=request.seed,
             cache=kept_rows_folder(),
+            memory=request.memory,
             told=lambda part: advance(1, part),
         )
     seconds = time.perf_counter() - begun

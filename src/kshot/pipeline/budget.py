@@ -22,7 +22,6 @@ from kshot.core.bars import bar
 from kshot.core.errors import TaskError
 from kshot.families.samplers import samplers
 from kshot.fewshot.as_labeler import ModelLabeler
-from kshot.fewshot.finetune import FEWEST
 from kshot.labelers import Ledger, executors, label_all, labeler
 from kshot.pipeline.request import Request
 from kshot.potentials.model import Model
@@ -72,7 +71,7 @@ def within_budget(
         if bare:
             say(f"{len(bare)} frames have no labels and are left out: a --budget would buy some")
         return Supply(list(given))
-    budget = _checked(request)
+    budget = _checked(request, start)
     wanted = budget - len(given)
     if wanted <= 0:
         say(f"budget {budget}: {len(given)} labels are in the file; nothing is bought, all count")
@@ -172,16 +171,17 @@ def _drawn(
     return rattled + walked
 
 
-def _checked(request: Request) -> int:
+def _checked(request: Request, start: Model) -> int:
     budget = request.budget
     if budget is None:
         todo = "Say how many: --budget 20. Or give labelled frames."
         raise TaskError("a budget of labels for structures without any", "none", todo)
     if budget < 2:
         raise TaskError("a budget of two labels or more", str(budget), "Twenty is a fair start.")
-    if request.fine_tunes and budget < FEWEST:
-        todo = "Pay for more, or leave fine-tuning out."
-        raise TaskError(f"a budget of {FEWEST} labels or more to fine-tune on", str(budget), todo)
+    if budget < (fewest := request.fewest(start)):
+        todo = "Pay for more, or leave out the method that needs them."
+        expected = f"a budget of {fewest} labels or more for {', '.join(request.competing(start))}"
+        raise TaskError(expected, str(budget), todo)
     return budget
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kshot.core.errors import OptionError, UnknownNameError
 from kshot.families.family import Family
+from kshot.fewshot.adapters.plain import SHIFT
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.families import chosen
 from kshot.pipeline.seen import one_scaffold
@@ -111,7 +112,7 @@ def _of(row: Row) -> tuple[str, int, str]:
 def _case(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the means over the draws of one family, K and test set."""
     ours = [row for row in rows if row["method"] == "kshot"]
-    plain = [row for row in rows if row["method"] == "shift"]
+    plain = [row for row in rows if row["method"] == SHIFT.name]
     family, k, test = _of(rows[0])
     return {
         "family": family,

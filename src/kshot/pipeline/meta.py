@@ -12,12 +12,12 @@ from kshot.atoms import Labelled
 from kshot.core.bars import bar
 from kshot.core.seeds import named_generator
 from kshot.fewshot.adapt import to_pieces
+from kshot.fewshot.adapters.inner import Inner, energy_forces, with_inner
 from kshot.fewshot.anchors import NAME, as_anchors
-from kshot.fewshot.inner import Inner, energy_forces, with_inner
 from kshot.fewshot.jacobian import rows
 from kshot.fewshot.meta_prior import Episode, Learned, episode, learn_prior, with_prior
 from kshot.fewshot.meta_training import meta_train
-from kshot.fewshot.recipes import CLOSED, Options
+from kshot.fewshot.recipes import CLOSED, UNTRAINED, Options
 from kshot.fewshot.task_batches import Task, TaskBatches, of_one_room, task_batches
 from kshot.pipeline.config import TrainConfig
 from kshot.pipeline.seen import one_scaffold
@@ -77,7 +77,7 @@ class MetaStage(NamedTuple):
 
     def run(self, model: Model, out: Path, seed: int, say: Say) -> Model:
         """Return a jointly trained start, meta-trained; ``out`` keeps checkpoints and metrics."""
-        if self.inner.name == "finetune":  # joint training is all it is to have seen
+        if self.inner.name == UNTRAINED:  # joint training is all it is to have seen
             return with_inner(model, self.inner, model.params)
         return meta_train(
             model,

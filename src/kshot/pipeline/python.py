@@ -15,6 +15,7 @@ from kshot.atoms.spin import Stated
 from kshot.core.cache import kept_rows_folder, use_compile_cache
 from kshot.fewshot.adapt import Adapted
 from kshot.fewshot.adapt import adapt as adapt_model
+from kshot.fewshot.jacobian import GB, MEMORY
 from kshot.pipeline.preflight import check_labels, check_structures
 from kshot.pipeline.seen import remembered, seen_in
 from kshot.potentials.model import Model
@@ -36,6 +37,7 @@ def adapt(
     charge: int | None = None,
     spin: int | None = None,
     keys: Keys | None = None,
+    memory: float = MEMORY / GB,
 ) -> Adapted:
     """Adapt a start to K labelled structures, by the method that does best inside them.
 
@@ -43,9 +45,8 @@ def adapt(
         start: a model, its file, or the name of a shipped start (``"bio-small"``).
         labelled: the K: structures with energies in eV and forces in eV/Å; or atoms of ASE, with
             the results of a calculator or with labels in ``info`` and ``arrays``.
-        methods: names in `kshot.fewshot.methods.EVERY` to choose among, those of
-            `kshot.fewshot.methods.usual` if None; ``"finetune"``, which takes minutes, only if it
-            is named.
+        methods: names of `kshot.fewshot.adapters.adapters` to choose among, those of
+            `kshot.fewshot.adapters.usual` if None; those that take minutes only if they are named.
         keep: how strongly other chemistry is held; 0 lets it be forgotten.
         seed: of folds and directions.
         allow: what the start has not seen and is let through: charges, multiplicities, elements;
@@ -54,6 +55,8 @@ def adapt(
             the notes of the result.
         spin: likewise, 2S + 1.
         keys: where atoms of ASE have their labels, if that leaves a choice.
+        memory: GB of derivatives that may be held at once; more directions of force are seen with
+            more, and what does not fit is computed again whenever it is read.
 
     Raises:
         InputError: labels or structures that cannot be adapted to; nothing was computed yet.
@@ -65,7 +68,13 @@ def adapt(
     check_structures(model, [frame.structure for frame in frames], allow)
     notes = check_labels(model, frames, allow)
     adapted = adapt_model(
-        model, frames, methods=methods, keep=keep, seed=seed, cache=kept_rows_folder()
+        model,
+        frames,
+        methods=methods,
+        keep=keep,
+        seed=seed,
+        cache=kept_rows_folder(),
+        memory=memory * GB,
     )
     seen = model.seen.joined(seen_in(frames))
     record = {**model.record, **remembered(model, frames)}

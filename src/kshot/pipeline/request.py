@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kshot.atoms.spin import NOTHING_STATED, Stated
-from kshot.fewshot.methods import FINETUNE, usual
+from kshot.fewshot.adapters import named, slow, usual
+from kshot.fewshot.jacobian import MEMORY
 from kshot.potentials.model import Model
 
 
 class Request(NamedTuple):
     """What is asked for; see the options of ``kshot adapt``.
 
-    No ``methods`` stand for the usual ones of the start; ``thorough`` adds fine-tuning.
+    No ``methods`` stand for the usual ones of the start; ``thorough`` adds those that take minutes;
+    ``memory`` is in bytes.
     """
 
     start: str
@@ -31,16 +33,16 @@ class Request(NamedTuple):
     workers: int | None = None
     stated: Stated = NOTHING_STATED
     force: bool = False
+    memory: float = MEMORY
 
-    @property
-    def fine_tunes(self) -> bool:
-        """Whether fine-tuning takes part, which needs more labels than the others."""
-        return self.thorough or FINETUNE in self.methods
+    def fewest(self, start: Model) -> int:
+        """Return how many labels the methods need that compete for a start."""
+        return max(adapter.fewest for adapter in named(self.competing(start)))
 
     def competing(self, start: Model) -> tuple[str, ...]:
         """Return the names of the methods that compete for a start."""
         names = self.methods or usual(start)
-        return tuple(dict.fromkeys([*names, *[FINETUNE] * self.thorough]))
+        return tuple(dict.fromkeys([*names, *(slow() if self.thorough else ())]))
 
     @property
     def labels(self) -> Path:

@@ -28,6 +28,7 @@ from kshot.potentials.model import Model
 from kshot.potentials.packed import Piece, pieces
 
 LOOSE = 10.0  # eV: E0s of lone atoms lie far from what an atom is worth in molecules
+E0_DIGITS = 6  # of an eV, behind the point
 FRAMES_TO_WATCH = 8  # of each validation family
 
 
@@ -99,11 +100,14 @@ def settle_e0s(engine: str, training: Mapping[str, Sequence[Labelled]]) -> E0s:
     """Return what each element is worth in the training molecules, in eV.
 
     Lone atoms are the prior; the fit takes off what bonds have in common, so that what is left for
-    the network is small.
+    the network is small. They are rounded: with other numbers of threads their last bits are
+    others, and a run would not go on there, since its frames are no longer the same.
     """
-    frames = [one for some in training.values() for one in some]
-    numbers = {int(z) for one in frames for z in one.structure.numbers}
-    return fit_e0s(frames, e0s_from_labeler(labeler(engine), numbers), width=LOOSE)
+    frames = [frame for family in training.values() for frame in family]
+    numbers = {int(z) for frame in frames for z in frame.structure.numbers}
+    fitted = fit_e0s(frames, e0s_from_labeler(labeler(engine), numbers), width=LOOSE)
+    energies = {z: round(energy, E0_DIGITS) for z, energy in fitted.energies.items()}
+    return dataclasses.replace(fitted, energies=energies)
 
 
 def as_pieces(

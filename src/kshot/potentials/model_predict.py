@@ -18,6 +18,7 @@ from kshot.atoms.graph import SMALLEST, Graph, Size, graph, rung
 from kshot.core.errors import OptionError
 from kshot.core.kept_programs import Settled, run_kept
 from kshot.potentials.base import Potential
+from kshot.potentials.host import HostPotential
 from kshot.potentials.joined import Joined, join, predict_joined
 from kshot.potentials.model_potential import about
 
@@ -159,6 +160,32 @@ def _pack(
     return Pack(tuple(places), joined._replace(graph=own), room)
 
 
+class Prepared(NamedTuple):
+    """Graphs that models of one potential predict again and again.
+
+    Args:
+        potential: what predicts.
+        graphs: without padding.
+        packed: the same for compiled programs; nothing for a potential that JAX does not compute.
+    """
+
+    potential: Potential
+    graphs: tuple[Graph, ...]
+    packed: tuple[Pack, ...]
+
+    def predict(self, params: PyTree) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
+        """Return each graph's energy (eV, without E0s) and forces (eV/Å)."""
+        if isinstance(self.potential, HostPotential):
+            return [self.potential.predict(params, graph) for graph in self.graphs]
+        return predict_packs(self.potential, params, self.packed)
+
+
+def prepare(potential: Potential, graphs: Sequence[Graph]) -> Prepared:
+    """Return graphs without padding, ready to be predicted."""
+    packed = () if isinstance(potential, HostPotential) else tuple(packs(potential, graphs))
+    return Prepared(potential, tuple(graphs), packed)
+
+
 def predict_packs(
     potential: Potential, params: PyTree, prepared: Sequence[Pack]
 ) -> list[tuple[float, Float[np.ndarray, "_ 3"]]]:
@@ -182,7 +209,7 @@ def predict_all(
     """Return each structure's energy (eV, without E0s) and forces (eV/Å)."""
     require_precision(dtype)
     graphs = [graph(one, potential.cutoff, dtype) for one in structures]
-    return predict_packs(potential, params, packs(potential, graphs))
+    return prepare(potential, graphs).predict(params)
 
 
 def _run(potential: Potential, params: PyTree, one: Pack) -> tuple[jax.Array, jax.Array]:

@@ -5,6 +5,7 @@ Each function makes what it is given afresh, tries it on small problems, and rai
 tests; they need neither pytest nor files.
 """
 
+from kshot.testing.adapters import check_adapter
 from kshot.testing.algorithms import check_algorithm
 from kshot.testing.expect import expect, expect_close, expect_same_type
 from kshot.testing.labelers import check_labeler
@@ -22,6 +23,7 @@ from kshot.testing.witnesses import (
 __all__ = [
     "Problem",
     "Witness",
+    "check_adapter",
     "check_algorithm",
     "check_labeler",
     "check_metagrad",

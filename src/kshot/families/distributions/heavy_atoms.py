@@ -131,29 +131,47 @@ class _Matching:
         self.order = _connected_order(graph)
         self.best = most + 1
         self.image: dict[int, int | None] = {}
+        places = range(len(self.order) + 1)
+        # what is left of the graph at each place: elements, and bonds that no edit has settled.
+        self.left = [Counter(graph.numbers[i] for i in self.order[place:]) for place in places]
+        open_at = [{*self.order[place:]} for place in places]
+        self.bonds_left = [
+            sum(i in atoms or j in atoms for i, j in graph.bonds) for atoms in open_at
+        ]
+        self.unmatched = Counter(other.numbers)
 
     def search(self) -> int:
         """Return the fewest edits, or one more than the most that were allowed."""
-        self._extend(0, frozenset(range(len(self.other.numbers))), 0)
+        self._extend(0, frozenset(range(len(self.other.numbers))), len(self.other.bonds), 0)
         return self.best
 
-    def _extend(self, place: int, free: frozenset[int], edits: int) -> None:
-        left = Counter(self.graph.numbers[i] for i in self.order[place:])
-        unmatched = Counter(self.other.numbers[j] for j in free)
-        if edits + _differing(left, unmatched) >= self.best:
+    def _extend(self, place: int, free: frozenset[int], loose: int, edits: int) -> None:
+        """Match the atoms from a place on.
+
+        Args:
+            place: in the order of the graph's atoms.
+            free: atoms of the other that are not matched.
+            loose: bonds of the other that have a free end.
+            edits: so far.
+        """
+        bonds = abs(self.bonds_left[place] - loose)  # each of them is one more or one less
+        if edits + bonds + _differing(self.left[place], self.unmatched) >= self.best:
             return
         if place == len(self.order):
-            loose = sum(i in free or j in free for i, j in self.other.bonds)
-            self.best = min(self.best, edits + len(free) + loose)
+            self.best = edits + len(free) + loose
             return
         atom = self.order[place]
-        prices = sorted((self._price(atom, j), j) for j in free)
-        for price, j in prices:
+        for price, j in sorted((self._price(atom, j), j) for j in free):
+            if edits + price >= self.best:
+                break
             self.image[atom] = j
-            self._extend(place + 1, free - {j}, edits + price)
+            self.unmatched[self.other.numbers[j]] -= 1
+            settled = sum(i not in free for i in self.other.beside[j])
+            self._extend(place + 1, free - {j}, loose - settled, edits + price)
+            self.unmatched[self.other.numbers[j]] += 1
         self.image[atom] = None
         lost = sum(i in self.image for i in self.graph.beside[atom])
-        self._extend(place + 1, free, edits + 1 + lost)
+        self._extend(place + 1, free, loose, edits + 1 + lost)
         del self.image[atom]
 
     def _price(self, atom: int, j: int) -> int:

@@ -16,6 +16,7 @@ from kshot.families.proteins import space
 from kshot.families.proteins.model import WATERS, Protein, Residue
 
 ENDINGS = (".pdb", ".ent", ".cif", ".mmcif", ".pdb.gz", ".ent.gz", ".cif.gz")
+LEAST, MOST = -999.0, 9999.0  # Å: eight columns with three digits behind the point
 COORDINATES_END = 54  # columns of a PDB line up to z
 
 
@@ -250,6 +251,14 @@ def _check_atoms(protein: Protein) -> None:
             "elements and finite coordinates",
             f"{protein.source}: {protein.label(int(bad[0]))} has none",
             "Correct this atom, or give its element in columns 77-78.",
+        )
+    out = (protein.positions <= LEAST) | (protein.positions >= MOST)
+    if len(far := np.flatnonzero(out.any(1))):
+        where = ", ".join(f"{x:g}" for x in protein.positions[far[0]])
+        raise InputError(
+            f"coordinates that PDB's columns hold, {LEAST:g} to {MOST:g} Å",
+            f"{protein.source}: {protein.label(int(far[0]))} at {where}",
+            "Correct this atom, or move all of them.",
         )
     for i, j in space.tree(protein.positions).query_pairs(0.5):
         raise InputError(

@@ -15,18 +15,18 @@ import numpy as np
 from kshot.core.cache import kept_rows_folder
 from kshot.fewshot.adapt import (
     Adapted,
+    adapted_by,
     choose_among,
-    fitted,
-    followed,
+    linearised,
+    priors_of,
     to_pieces,
 )
+from kshot.fewshot.adapters import named, usual
+from kshot.fewshot.adapters.base import Adapter, Candidate
 from kshot.fewshot.anchors import Drift, anchor_rows, drift
-from kshot.fewshot.inner import inner_of
-from kshot.fewshot.jacobian import Rows, directions_within_bounds, rows
-from kshot.fewshot.judge import Candidate
-from kshot.fewshot.judge import shots as ready
-from kshot.fewshot.least_squares import Gram, Prior, grams
-from kshot.fewshot.methods import METHODS, prior_of, usual
+from kshot.fewshot.jacobian import Rows, within_bounds
+from kshot.fewshot.least_squares import Gram, grams
+from kshot.fewshot.shots import shots as ready
 from kshot.pipeline.study.frames import Draw
 from kshot.pipeline.study.jobs import Row, tested
 from kshot.potentials.model import Model
@@ -46,21 +46,17 @@ class Problems(NamedTuple):
 def closed_form(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
     """Return the rows of every closed-form method, and of the one that is chosen among them."""
     pieces = to_pieces(start, draw.shots[: max(shots)])
-    inner = inner_of(start)
+    tried = [adapter for each in named(usual(start)) if (adapter := each.of(start)) is not None]
     results = []
-    for k, problems, seconds in _problems(start, pieces, shots, draw.number):
+    for k, problems, seconds in _problems(start, tried, pieces, shots, draw.number):
         begun = time.perf_counter()
-        ours = ready(start, pieces[:k], next(iter(problems.values())).rows)
-        adapted = choose_among(ours, problems, draw.number, rules=[] if inner is None else [inner])
+        task = ready(start, pieces[:k], next(iter(problems.values())).rows)
+        adapted = choose_among(task, tried, problems, draw.number)
         seconds += time.perf_counter() - begun
         for candidate in adapted.candidates:
-            if candidate is adapted.chosen:
-                model = adapted.model
-            elif candidate.method.name in problems:
-                model = fitted(ours, problems[candidate.method.name], candidate)
-            else:
-                assert inner is not None, "a candidate that nobody has put up"
-                model = followed(ours, inner)
+            model = adapted.model
+            if candidate is not adapted.chosen:
+                model = adapted_by(task, problems, candidate, draw.number)
             more = _says(adapted, candidate, drift(start, model))
             results += tested(model, draw, candidate.method.name, k, **more)
         more = _says(adapted, adapted.chosen, adapted.drift)
@@ -70,37 +66,41 @@ def closed_form(start: Model, draw: Draw, shots: tuple[int, ...]) -> list[Row]:
 
 
 def _problems(
-    start: Model, pieces: Sequence[Piece], shots: Sequence[int], seed: int
+    start: Model,
+    tried: Sequence[Adapter],
+    pieces: Sequence[Piece],
+    shots: Sequence[int],
+    seed: int,
 ) -> Iterator[Problems]:
     """Yield the problems of each K, as `kshot.fewshot.adapt` sets them up."""
-    anchors = anchor_rows(start, kept_rows_folder())
+    bounds = {k: within_bounds(k, start.params) for k in shots}
     coordinates = 3 * max(len(piece.graph.numbers) for piece in pieces)
-    full = [k for k in shots if directions_within_bounds(k, start.params) >= coordinates]
+    full = [k for k in shots if bounds[k].memory is None and bounds[k].directions >= coordinates]
     for group in [full, *([k] for k in shots if k not in full)]:
         if not group:
             continue
         begun = time.perf_counter()
         most = max(group)
-        own = _rows(start, pieces[:most], seed)
-        joint = grams(own, _priors(start, own), anchors)
+        anchors = anchor_rows(start, kept_rows_folder(), bounds[most].memory)
+        own = linearised(start, pieces[:most], bounds[most], seed)
+        joint = grams(own, priors_of(tried, start, own), anchors)
         seconds = time.perf_counter() - begun
         for k in group:
             begun = time.perf_counter()
-            parts = joint if k == most else _first(start, joint, k, anchors)
+            parts = joint if k == most else _first(start, tried, joint, k, anchors)
             yield Problems(k, parts, seconds * k / most + time.perf_counter() - begun)
 
 
-def _priors(start: Model, own: Rows) -> dict[str, Prior]:
-    names = (name for name in usual(start) if name in METHODS)
-    return {name: prior_of(METHODS[name], start, own) for name in names}
-
-
 def _first(
-    start: Model, joint: Mapping[str, Gram], k: int, anchors: Rows | None
+    start: Model,
+    tried: Sequence[Adapter],
+    joint: Mapping[str, Gram],
+    k: int,
+    anchors: Rows | None,
 ) -> dict[str, Gram]:
     """Return the problems of the first K of more frames; priors may read only their rows."""
     own = next(iter(joint.values())).rows.of(range(k))
-    priors = _priors(start, own)
+    priors = priors_of(tried, start, own)
     same = {
         name: problem.of(range(k))
         for name, problem in joint.items()
@@ -108,11 +108,6 @@ def _first(
     }
     others = {name: prior for name, prior in priors.items() if name not in same}
     return same | (grams(own, others, anchors) if others else {})
-
-
-def _rows(start: Model, pieces: Sequence[Piece], seed: int) -> Rows:
-    directions = directions_within_bounds(len(pieces), start.params)
-    return rows(start.potential, start.params, pieces, directions=directions, seed=seed)
 
 
 def _says(adapted: Adapted, candidate: Candidate, lost: Drift | None) -> dict[str, Any]:

@@ -129,6 +129,7 @@ def _computing() -> list[Path]:
     """Return the files that a closed study imports, directly or not, of what computes."""
     root, study = Path(kshot.__file__).parent, Path(__file__).parent
     waiting = [study / name for name in ("closed.py", "frames.py", "jobs.py")]
+    waiting += sorted((root / "fewshot" / "adapters").glob("*.py"))  # a table, not imports
     reached: set[Path] = set()
     while waiting:
         path = waiting.pop()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from kshot.fewshot.adapters import adapters
 from kshot.pipeline.study.jobs import Row
 from kshot.pipeline.study.statistics import Case, Interval, ratio
 
 KSHOT = "kshot"
-CONTESTANTS: Mapping[str, str] = {
-    KSHOT: "kshot (chooses inside the K)",
-    "meta": "Gauss–Newton, learned variances",
-    "inner": "the start's own rule",
-    "fisher": "Gauss–Newton, variances ∝ (Fisher information)^(-1/2) (plain baseline)",
-    "relative": "Gauss–Newton, variances ∝ each leaf's mean square (plain baseline)",
-    "uniform": "Gauss–Newton, one variance (plain baseline)",
-    "head": "ridge on the readouts (plain baseline)",
-    "shift": "zero-shot + shift (plain baseline)",
-}
-"""What the tables call the methods of the closed forms; other contestants go by their own names."""
+CHOOSES = "kshot (chooses inside the K)"
 
 QUANTITIES = {"energy": "meV", "forces": "meV/Å"}
 TESTS = {
@@ -48,15 +39,18 @@ def methods_of(rows: Sequence[Row]) -> list[str]:
 
 def ordered(methods: Collection[str]) -> list[str]:
     """Return methods in the order of the tables."""
-    return [
-        *(name for name in CONTESTANTS if name in methods),
-        *sorted(set(methods) - set(CONTESTANTS)),
-    ]
+    known = [KSHOT, *reversed([*adapters])]
+    return [*(name for name in known if name in methods), *sorted(set(methods) - set(known))]
 
 
 def called(method: str) -> str:
-    """Return what the tables call a method."""
-    return CONTESTANTS.get(method, method)
+    """Return what the tables call a method; contestants that are no adapters go by their names."""
+    if method == KSHOT:
+        return CHOOSES
+    if method not in adapters:
+        return method
+    adapter = adapters.get(method)
+    return adapter.title + " (plain baseline)" * adapter.baseline
 
 
 def score(rows: Sequence[Row], method: str, test: str, quantity: str) -> Score:
