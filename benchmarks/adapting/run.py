@@ -5,8 +5,8 @@
 
 MACE networks of random weights; labels are those of the same network with weights moved by a
 hundredth, so that there is something to learn. Each measurement is a process of its own, and is run
-twice: cold compiles, warm is what a user waits for. Writes ``results.json``, ``results.md`` and
-``results.png``; a measurement that is there is not repeated.
+twice: cold compiles, warm is what a user waits for. Writes ``results.json`` and ``results.md``; a
+measurement that is there is not repeated. What fits is held, also where it need not be.
 """
 
 from __future__ import annotations
