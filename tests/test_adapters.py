@@ -93,5 +93,6 @@ def test_names_that_are_none_are_told_apart():
         named(["fischer"])
     with pytest.raises(OptionError, match="one of shift, head"):
         named(["finetune"])
+    assert named(["shift", "head", "shift"]) == named(["shift", "head"])
     assert set(slow()) == {"finetune"}
     assert not set(slow()) & set(usual(springs()))

@@ -57,15 +57,17 @@ def test_frames_are_chosen_and_joined(rng):
         rows_at(lazy.jacobian, np.array([1, 2]))
 
 
+@pytest.mark.usefixtures("x64")
 def test_adaptation_is_the_same_to_rounding(monkeypatch):
-    model, frames = start(), rattled(6)
-    held = adapt(model, frames, methods=("shift", "fisher", "relative"))
+    # in float64: in float32 rounding decides where the problem is nearly singular
+    model, frames = start().astype("float64"), rattled(6)
+    methods = ("shift", "fisher", "relative")
+    held = adapt(model, frames, methods=methods)
     monkeypatch.setattr(jacobian, "FEW", 10**6)
     monkeypatch.setattr(jacobian, "MOST_ROWS", 6 * 19)
-    lazy = adapt(model, frames, methods=("shift", "fisher", "relative"), memory=20 * ROW)
-    assert lazy.chosen.method.name == held.chosen.method.name
-    assert (lazy.chosen.factor, lazy.chosen.steps) == (held.chosen.factor, held.chosen.steps)
+    lazy = adapt(model, frames, methods=methods, memory=20 * 2 * ROW)
     for ours, theirs in zip(lazy.candidates, held.candidates, strict=True):
-        np.testing.assert_allclose(ours.error, theirs.error, rtol=0.02)
+        assert (ours.factor, ours.steps) == (theirs.factor, theirs.steps)
+        np.testing.assert_allclose(ours.error, theirs.error, rtol=1e-4)
     structure = frames[0].structure
-    np.testing.assert_allclose(lazy.forces(structure), held.forces(structure), atol=2e-3)
+    np.testing.assert_allclose(lazy.forces(structure), held.forces(structure), atol=1e-5)

@@ -41,17 +41,18 @@ def elsewhere():
     return springs.with_(potential=Elsewhere(springs.potential.elements, springs.potential.cutoff))
 
 
+@pytest.mark.usefixtures("x64")
 def test_adaptation_is_that_of_the_same_potential_in_jax():
     frames = rattled(6)
     inside, outside = (
         adapt(model, frames, methods=("shift", "relative", "fisher"))
-        for model in (start(), elsewhere())
+        for model in (start().astype("float64"), elsewhere().astype("float64"))
     )
     assert outside.chosen.method.name == inside.chosen.method.name
-    np.testing.assert_allclose(outside.chosen.error, inside.chosen.error, rtol=0.02)
+    np.testing.assert_allclose(outside.chosen.error, inside.chosen.error, rtol=1e-4)
     there = rattled(1, seed=5)[0].structure
-    np.testing.assert_allclose(outside.forces(there), inside.forces(there), atol=2e-3)
-    assert outside.energy(there) == pytest.approx(inside.energy(there), abs=2e-3)
+    np.testing.assert_allclose(outside.forces(there), inside.forces(there), atol=1e-5)
+    assert outside.energy(there) == pytest.approx(inside.energy(there), abs=1e-5)
 
 
 def test_what_jax_would_have_to_compute_is_refused_with_a_way_out():

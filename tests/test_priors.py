@@ -146,8 +146,11 @@ def test_what_would_be_too_few_directions_is_computed_instead():
     bounds = within_bounds(50, huge)
     assert bounds.memory == MEMORY
     assert FEW > bounds.directions > int(MEMORY / 16e6) // 50 - 1
-    with pytest.raises(OptionError, match=r"derivatives of one frame, 0.24 GB.*got 0.1 GB.*0.5 GB"):
-        within_bounds(50, huge, 1e8)
+    with pytest.raises(OptionError, match=r"derivatives of one frame, 0.032 GB.*got 0.01 GB"):
+        within_bounds(50, huge, 1e7)
+    # few frames want many directions: no more than fit, and no refusal
+    few = within_bounds(2, {"w": np.zeros(20_000_000, np.float32)})
+    assert few == (int(MEMORY / 80e6) - 1, MEMORY)
 
 
 def test_few_frames_are_under_way_at_once():

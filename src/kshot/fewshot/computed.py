@@ -57,6 +57,11 @@ class Computed:
         """Number of rows and of parameters."""
         return int(self._ends[-1]), sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of its numbers, that of the parameters."""
+        return np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(self.params)))
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.shape[0]
@@ -80,7 +85,7 @@ class Computed:
         products = [np.zeros((len(self), len(self))) for _ in variances]
         for begin, end in self._held_together():
             top = slice(self._ends[begin], self._ends[end])
-            held = np.empty((top.stop - top.start, self.shape[1]), np.float32)
+            held = np.empty((top.stop - top.start, self.shape[1]), self.dtype)
             for frame, rows in enumerate(self._rows(range(begin, end)), begin):
                 held[self._ends[frame] - top.start : self._ends[frame + 1] - top.start] = rows
             for frame, rows in self._from(begin, end, held):
@@ -102,7 +107,7 @@ class Computed:
         self, weights: Float[np.ndarray, "several rows"]
     ) -> Float[np.ndarray, "several params"]:
         """Return weighted sums of all rows: of each frame one derivative along one direction."""
-        total = np.zeros((len(weights), self.shape[1]), np.float32)
+        total = np.zeros((len(weights), self.shape[1]), self.dtype)
         energies, ways = [], []
         for frame, part in enumerate(self.parts):
             weight = np.zeros((len(weights), len(part.known)))

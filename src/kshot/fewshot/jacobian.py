@@ -120,7 +120,7 @@ def sums(
     """Return weighted sums of all rows."""
     if isinstance(jacobian, Computed):
         return jacobian.sums(weights)
-    return weights.astype(np.float32) @ jacobian
+    return weights.astype(jacobian.dtype) @ jacobian
 
 
 class Bounds(NamedTuple):
@@ -150,13 +150,12 @@ def within_bounds(frames: int, params: PyTree, memory: float = MEMORY) -> Bounds
     directions = min(MOST_ROWS, int(memory / max(row, 1))) // frames - 1
     if directions >= min(FEW, MOST_ROWS // frames - 1):
         return Bounds(max(1, directions), None)
-    count = max(row // 4, 1)
-    directions = max(1, min(MOST_ROWS, math.isqrt(int(MOST_WORK / count))) // frames - 1)
-    if memory < (least := row * (1 + directions)):
-        todo = f"Allow {2 * least / GB:.1f} GB, or adapt a smaller model."
-        expected = f"memory for the derivatives of one frame, {least / GB:.2g} GB"
+    if memory < (least := 2 * row):  # an energy, and a force along one direction
+        todo = f"Allow {least / GB:.2g} GB or more, or adapt a smaller model."
+        expected = f"memory for the derivatives of one frame, {least / GB:.2g} GB at least"
         raise OptionError(expected, f"{memory / GB:.2g} GB", todo)
-    return Bounds(directions, memory)
+    quick = min(MOST_ROWS, math.isqrt(int(MOST_WORK / max(row // 4, 1)))) // frames
+    return Bounds(max(1, min(quick, int(memory / row)) - 1), memory)
 
 
 def rows(

@@ -40,13 +40,13 @@ def slow() -> tuple[str, ...]:
 
 
 def named(names: Sequence[str]) -> list[Adapter]:
-    """Return adapters by their names.
+    """Return adapters by their names, each once.
 
     Raises:
         UnknownNameError: a name that is none.
         OptionError: none of them is in closed form; the learning curve needs one.
     """
-    chosen = [adapters.get(name) for name in names]
+    chosen = [adapters.get(name) for name in dict.fromkeys(names)]
     if not any(isinstance(adapter, Linear) for adapter in chosen):
         closed = [name for name in adapters if isinstance(adapters.get(name), Linear)]
         todo = "Add one: shift costs nothing."
